@@ -1,0 +1,59 @@
+# make demo: a first look · make test: what every change has to pass · make proof: the slow proofs
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+PYTEST_FLAGS ?=
+
+.PHONY: demo test lint proof tools clean-demo
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo-installed
+	$(BIN)/python -m benchmarks.samples $(DEMO)/photos
+	$(BIN)/simsearch index $(DEMO)/photos -i $(DEMO)/index
+	$(BIN)/simsearch query $(DEMO)/photos/originals/astronaut.png -k 6 -i $(DEMO)/index
+	$(BIN)/simsearch query $(DEMO)/photos/originals/astronaut.png $(DEMO)/photos/cropped/coffee.jpg \
+		$(DEMO)/photos/half-size/flower.jpg -k 6 -i $(DEMO)/index --format paths --html $(DEMO)/hits.html
+	@echo "Now open $(DEMO)/hits.html, or ask with a photo of your own: $(BIN)/simsearch query PHOTO -i $(DEMO)/index"
+
+test: lint tools
+	$(BIN)/python -m pytest -m "not proof" $(PYTEST_FLAGS)
+
+lint: $(VENV)/.dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+proof: $(VENV)/.dev-installed tools
+	$(BIN)/python -m pytest -m proof $(PYTEST_FLAGS)
+
+# What the tests need and pip does not bring: a C compiler, for the library that simulates a crash.
+tools:
+	@command -v cc >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -q && apt-get install -y -q --no-install-recommends gcc libc6-dev; \
+		else \
+			echo "The tests need a C compiler called cc; as root on Debian: apt-get install gcc libc6-dev" >&2; \
+			exit 1; \
+		fi; \
+	}
+
+clean-demo:
+	rm -rf $(DEMO)
+
+# Debian keeps ensurepip in a package of its own; its pip can fill a bare environment as well.
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV) || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install pip; \
+	}
+
+$(VENV)/.demo-installed: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing; the first time takes a few minutes (torch is large)"
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing; the first time takes a few minutes (torch is large)"
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,demo]'
+	touch $@ $(VENV)/.demo-installed

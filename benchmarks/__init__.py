@@ -1,0 +1,1 @@
+"""Sample photos and measurements; not part of the installed package."""

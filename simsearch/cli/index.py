@@ -1,0 +1,131 @@
+"""simsearch index: make an index of folders of photos, or bring it up to date."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from simsearch.cli.options import Common, common_options
+from simsearch.cli.output import answer, answer_text, is_terminal, note
+
+if TYPE_CHECKING:
+    from simsearch.engine.indexing import IndexingConfig
+    from simsearch.records import IndexReport
+
+
+@click.command("index")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--model", metavar="NAME", help="Model of a new index; see simsearch models. [default: auto]")
+@click.option("--weights", metavar="FILE", help="Checkpoint to use (.pth or .safetensors).")
+@click.option(
+    "--pooling",
+    type=click.Choice(["avg", "max", "gem"]),
+    default="avg",
+    show_default=True,
+    help="How the last feature map becomes a vector.",
+)
+@click.option(
+    "--device",
+    metavar="auto|cpu|cuda|cuda:N|mps",
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["auto", "onnx", "torch"]),
+    default="auto",
+    show_default=True,
+    help="What runs the network; auto is onnx on a CPU, torch elsewhere.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Photos a forward pass.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Decoding processes. [default: one a usable core]"
+)
+@click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    help="Pass over names that match, or paths below the folder when it holds a slash; may be repeated. "
+    "Always passed over: ._*, @eaDir, .git, node_modules, thumbnails and trash folders.",
+)
+@click.option("--hidden", is_flag=True, help="Also take files and folders whose names begin with a dot.")
+@click.option("--prune", is_flag=True, help="Forget photos whose files are gone.")
+@click.option("--yes", is_flag=True, help="With --prune: also when more than a tenth is gone.")
+@click.option("--strict", is_flag=True, help="Exit with 3 when a file was skipped.")
+@click.option("--retry-skipped", is_flag=True, help="Try again what was skipped before, changed or not.")
+@common_options
+def command(
+    common: Common,
+    paths: tuple[str, ...],
+    model: str | None,
+    weights: str | None,
+    pooling: str,
+    device: str,
+    runtime: str,
+    batch_size: int,
+    workers: int | None,
+    exclude: tuple[str, ...],
+    hidden: bool,
+    prune: bool,
+    yes: bool,
+    strict: bool,
+    retry_skipped: bool,
+) -> None:
+    """Index photos below PATHs, or bring the index up to date.
+
+    Without a PATH the folders of the index are visited again. Only what is new or changed is read.
+    """
+    from simsearch.engine.indexing import IndexingConfig
+    from simsearch.media.scan import ScanRules
+    from simsearch.models.embedder import ModelChoice
+
+    config = IndexingConfig(
+        choice=ModelChoice(model or "auto", weights, pooling, device, runtime),
+        batch_size=batch_size,
+        workers=workers,
+        rules=ScanRules(exclude=exclude, hidden=hidden),
+        prune=prune,
+        yes=yes,
+        retry_skipped=retry_skipped,
+    )
+    report = _run(paths, common, config)
+    _show(report, common)
+    if report.skipped and not report.added + report.updated + report.moved + report.unchanged:
+        note(f"Error: none of {len(report.skipped)} images could be indexed; the reasons are above.")
+        raise click.exceptions.Exit(1)
+    if strict and report.skipped:
+        raise click.exceptions.Exit(3)
+
+
+def _run(paths: tuple[str, ...], common: Common, config: IndexingConfig) -> IndexReport:
+    from simsearch.engine.indexing import index_folder
+
+    if common.quiet or not is_terminal(sys.stderr):
+        return index_folder(paths, common.index, config, note=note)
+    from simsearch.report.progress import IndexProgress
+
+    with IndexProgress(sys.stderr) as progress:
+        return index_folder(paths, common.index, config, progress=progress.update, note=progress.note)
+
+
+def _show(report: IndexReport, common: Common) -> None:
+    from simsearch.report.machine import to_json
+    from simsearch.report.table import index_line, skipped_lines
+
+    nothing = not report.added + report.updated + report.moved + report.unchanged
+    if not common.quiet or nothing:
+        for line in skipped_lines(report.skipped, more=f"simsearch info --skipped{common.index_flag}"):
+            note(line)
+    if common.json:
+        answer([to_json(report)])
+    else:
+        answer_text([index_line(report) + "\n"])

@@ -1,0 +1,90 @@
+"""The two streams of a command: the answer on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from simsearch.errors import SimsearchError
+from simsearch.report.names import visible
+
+if TYPE_CHECKING:
+    from simsearch.report.table import Screen
+
+
+def answer(chunks: Iterable[bytes]) -> None:
+    """Write the answer to stdout as it comes.
+
+    Ends the command quietly when the reader has had enough (`| head`). Raises SimsearchError when stdout
+    cannot be written for another reason.
+    """
+    for chunk in chunks:
+        with _guarded():
+            sys.stdout.buffer.write(chunk)
+    with _guarded():
+        sys.stdout.buffer.flush()
+
+
+def answer_text(lines: Iterable[str]) -> None:
+    """Like `answer`, for text to a person; what the terminal's encoding lacks is written as an escape."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    answer(line.encode(encoding, "backslashreplace") for line in lines)
+
+
+def note(line: str) -> None:
+    """Write a line for a person to stderr."""
+    # Without a place to write to, a note is lost; the answer is not.
+    with suppress(OSError, AttributeError):
+        print(visible(line), file=sys.stderr, flush=True)
+
+
+def screen() -> Screen:
+    """How tables are drawn on stdout: to the terminal's width and in colour, or plain and whole."""
+    from simsearch.report.table import PLAIN, Screen
+
+    if not is_terminal(sys.stdout):
+        return PLAIN
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Screen(os.get_terminal_size(sys.stdout.fileno()).columns or 80, colour)
+
+
+def is_terminal(stream: object) -> bool:
+    """Whether a standard stream is open and a terminal."""
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty())
+
+
+def reader_left() -> bool:
+    """Whether the reader of stdout has gone, as `head` does; what is left to write is dropped then."""
+    import select
+
+    watch = select.poll()
+    watch.register(1, 0)
+    gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
+    if gone:
+        _drop_stdout()
+    return gone
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        _drop_stdout()
+        raise click.exceptions.Exit(0) from None
+    except (OSError, AttributeError) as exc:
+        _drop_stdout()
+        reason = exc.strerror if isinstance(exc, OSError) else "it is closed"
+        raise SimsearchError(f"The answer cannot be written to standard output: {reason}.") from exc
+
+
+def _drop_stdout() -> None:
+    # What is still buffered would fail once more when the interpreter ends, with a traceback.
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

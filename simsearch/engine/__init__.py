@@ -1,0 +1,1 @@
+"""Floor 2: the one commit, indexing, search and maintenance."""

@@ -1,0 +1,333 @@
+"""An index on disk: opening it, reading it, and the one commit that changes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.engine.ranking import Wanted, checked_rows, content_paths, rank
+from simsearch.engine.snapshot import Snapshot
+from simsearch.errors import IndexEmpty, IndexMissing, IndexUnwritable, NotIndexed
+from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, relative, text
+from simsearch.records import Facts, FileStat, Hit, IndexInfo, Photo, Skipped
+from simsearch.spec import EmbeddingSpec
+from simsearch.storage import catalog, migrations, writer
+from simsearch.storage.database import Database
+from simsearch.storage.schema import FORMAT
+from simsearch.storage.segments import SegmentHeader, SegmentStore, sync_folder
+from simsearch.storage.writer import FileChange, NewVector
+from simsearch.views.base import check_queries
+
+Vectors = NDArray[np.float32]
+
+YOUNG_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """A picture seen for the first time: SHA-256 digest, facts, and its unit vector (dim,)."""
+
+    digest: bytes
+    facts: Facts
+    vector: Vectors
+
+
+class Index:
+    """The embeddings and records of photo collections in one folder.
+
+    Any number of processes and threads may read while one process writes; each search sees one commit.
+
+        with Index.open("indexes/default") as index:
+            hits = index.search(index.vectors([1]), k=5)
+    """
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self.path = folder
+        self.database = database
+        with database.read() as connection:
+            self._settings = catalog.read_settings(connection)
+        self.spec = EmbeddingSpec.from_json(self._settings["spec"])
+        header = SegmentHeader(self._settings["uuid"], self.spec.id, self.spec.dim)
+        self.segments = SegmentStore(folder / "segments", header)
+        self._snapshot: Snapshot | None = None
+        self._version = -1
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] | None = None) -> Index:
+        """Open an index by folder or name (see `simsearch.paths.resolve_index`).
+
+        Raises IndexMissing, FormatUnknown or IndexDamaged.
+        """
+        folder = existing_index(path)
+        database = Database(folder / DATABASE)
+        try:
+            if not migrations.check(database):
+                raise IndexMissing(
+                    f"The index at {folder} was never finished. "
+                    f"Make it with: simsearch index FOLDER -i {folder}"
+                )
+            return cls(folder, database)
+        except BaseException:
+            database.close()
+            raise
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close files and connections."""
+        self.segments.close()
+        self.database.close()
+
+    def __len__(self) -> int:
+        """How many different pictures can be found."""
+        return self.snapshot().photos
+
+    @property
+    def fallback(self) -> str | None:
+        """Why another model than ResNet-50 was chosen when the index was made, if so."""
+        return self._settings.get("fallback")
+
+    @property
+    def weights_path(self) -> str | None:
+        """Where the weights were when the index was made."""
+        return self._settings.get("weights_path")
+
+    def snapshot(self) -> Snapshot:
+        """The newest commit; read again only when somebody has committed since."""
+        with self._lock:
+            version = self.database.version()
+            if self._snapshot is None or version != self._version:
+                with self.database.read() as connection:
+                    self._snapshot = Snapshot(connection, self.segments, self.path, self._snapshot)
+                self._version = version
+            return self._snapshot
+
+    def search(
+        self,
+        vectors: Vectors,
+        k: int = 10,
+        *,
+        min_score: float | None = None,
+        max_score: float | None = None,
+        without: Sequence[AnyPath] = (),
+    ) -> list[tuple[Hit, ...]]:
+        """The `k` closest pictures of each query.
+
+        Args:
+            vectors: float32 (m, dim), unit length, of this index's spec.
+            k: how many hits a query; fewer come back only when the collection is smaller.
+            min_score, max_score: bounds on the cosine, inclusive.
+            without: paths that are no answer (the query's own file).
+
+        Returns: m tuples of hits, best first, at equal score by path. Raises IndexEmpty when nothing is
+        indexed, SimsearchError for a wrong shape or NaN, IndexDamaged when a checksum does not hold.
+        """
+        wanted = Wanted(k, min_score, max_score, frozenset(canonical(path) for path in without))
+        return self.rank(vectors, wanted)
+
+    def rank(self, vectors: Vectors, wanted: Wanted) -> list[tuple[Hit, ...]]:
+        """`search`, with all that can be asked in one record."""
+        queries = check_queries(vectors, self.spec.dim)
+        snapshot = self.snapshot()
+        if not snapshot.photos:
+            raise IndexEmpty(
+                f"The index at {self.path} holds no photo. Add some with: simsearch index FOLDER"
+            )
+        with self.database.read() as connection:
+            return rank(connection, self.segments, snapshot, queries, wanted)
+
+    def vectors(self, ids: Sequence[int]) -> Vectors:
+        """The stored vectors of these ids, float32 (len(ids), dim). Raises NotIndexed for an unknown one."""
+        with self.database.read() as connection:
+            table = catalog.vectors_where(connection, "id", ids)
+            missing = sorted(set(ids) - set(table.ids.tolist()))
+            if missing:
+                raise NotIndexed(
+                    f"No photo in {self.path} has the id {missing[0]}. See the ids in: simsearch query --json"
+                )
+            return checked_rows(self.segments, table)[np.searchsorted(table.ids, np.asarray(ids))]
+
+    def paths_of(self, vector_id: int) -> tuple[str, ...]:
+        """The absolute paths of a picture, in byte order. Raises NotIndexed."""
+        with self.database.read() as connection:
+            table = catalog.vectors_where(connection, "id", [vector_id])
+            if not len(table):
+                raise NotIndexed(f"No photo in {self.path} has the id {vector_id}.")
+            content_id = int(table.contents[0])
+            return tuple(text(path) for path in content_paths(connection, [content_id])[content_id])
+
+    def vector_id_of(self, *, path: AnyPath | None = None, digest: bytes | None = None) -> int | None:
+        """The vector id of a file that is indexed and unchanged, or of these bytes; None when there is none.
+
+        A file counts as unchanged by the rule of `index`: size, mtime and inode as they were.
+        """
+        with self.database.read() as connection:
+            if digest is not None:
+                content_id = catalog.content_by_digest(connection, digest)
+            else:
+                content_id = self._content_at(canonical(path or b""), catalog.read_roots(connection))
+            if content_id is None:
+                return None
+            table = catalog.vectors_where(connection, "content_id", [content_id])
+            return int(table.ids[0]) if len(table) else None
+
+    def _content_at(self, path: bytes, roots: Sequence[catalog.Root]) -> int | None:
+        for root in roots:
+            inside = relative(path, root.path)
+            if inside is None:
+                continue
+            with self.database.read() as connection:
+                row = catalog.file_at(connection, root.id, inside)
+            if row is not None and is_unchanged(row, _stat(path)):
+                return row.content_id
+        return None
+
+    def photos(self) -> Iterator[Photo]:
+        """Every indexed picture, by id."""
+        with self.database.read() as connection:
+            table = catalog.live_vectors(connection)
+            for start in range(0, len(table), 1000):
+                ids = table.ids[start : start + 1000].tolist()
+                content_ids = table.contents[start : start + 1000].tolist()
+                facts = catalog.contents_by_id(connection, content_ids)
+                paths = content_paths(connection, content_ids)
+                for vector_id, content_id in zip(ids, content_ids, strict=True):
+                    row = facts[content_id]
+                    own = tuple(text(path) for path in paths[content_id])
+                    yield Photo(
+                        vector_id, own, row.width, row.height, row.format, row.taken_at, row.sha256.hex()
+                    )
+
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Every image that is not in the index, and why, by path."""
+        with self.database.read() as connection:
+            return tuple(Skipped(text(p), reason, t) for p, reason, t in catalog.skipped_files(connection))
+
+    def info(self) -> IndexInfo:
+        """What the index holds, how it was made and how it is searched."""
+        view = self.snapshot().info()
+        with self.database.read() as connection:
+            counts = {
+                what: catalog.count(connection, what) for what in ("photos", "files", "vectors", "skipped")
+            }
+            roots = tuple(text(root.path) for root in catalog.read_roots(connection))
+        size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        return IndexInfo(
+            index=str(self.path),
+            format=FORMAT,
+            model=self.spec.backbone,
+            fallback=self.fallback,
+            spec=self.spec.id,
+            dim=self.spec.dim,
+            bytes=size,
+            view=view,
+            roots=roots,
+            **counts,
+        )
+
+    def commit(
+        self, new: Sequence[NewContent], changes: Sequence[FileChange], dropped: Sequence[int] = ()
+    ) -> None:
+        """The one commit: vectors to the segment and to the disk, then all rows in one transaction.
+
+        The caller holds the writer's lock. A crash before the transaction leaves bytes that do not count;
+        after it, everything counts.
+        """
+        placed = self._append(new)
+        with self.database.write() as connection:
+            writer.put_vectors(connection, placed)
+            writer.put_files(connection, changes)
+            writer.drop_files(connection, dropped)
+            if placed:
+                last = placed[-1]
+                writer.put_settings(connection, {"end": json.dumps([last.segment, last.row + 1])})
+
+    def _append(self, new: Sequence[NewContent]) -> list[NewVector]:
+        with self.database.read() as connection:
+            segment, row = json.loads(catalog.read_settings(connection)["end"])
+        placed: list[NewVector] = []
+        left = list(new)
+        while left:
+            room = self.segments.rows_per_segment - row
+            if not room:
+                segment, row = segment + 1, 0
+                continue
+            part, left = left[:room], left[room:]
+            rows = np.stack([item.vector for item in part]).astype("<f4")
+            self.segments.append(segment, row, rows)
+            for item, vector in zip(part, rows, strict=True):
+                placed.append(NewVector(item.digest, item.facts, segment, row, zlib.crc32(vector.data)))
+                row += 1
+        return placed
+
+
+def create_index(folder: Path, spec: EmbeddingSpec, *, weights_path: str, fallback: str | None) -> Index:
+    """Make an empty index in `folder`; the caller holds its lock.
+
+    Tables and settings appear in one transaction, so that a crash leaves an index or none.
+    """
+    database = Database(folder / DATABASE, create=True)
+    if not migrations.check(database):
+        database.journal()
+        values = {
+            "uuid": uuid.uuid4().hex,
+            "spec": spec.to_json(),
+            "weights_path": weights_path,
+            "end": "[1, 0]",
+        }
+        if fallback is not None:
+            values["fallback"] = fallback
+        with database.write() as connection:
+            migrations.create(connection)
+            writer.put_settings(connection, values)
+        sync_folder(folder)
+    return Index(folder, database)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folders of an index. Raises IndexUnwritable when the place cannot be written."""
+    try:
+        (folder / "segments").mkdir(parents=True, exist_ok=True)
+        (folder / "views").mkdir(exist_ok=True)
+        sync_folder(folder)
+    except OSError as exc:
+        raise IndexUnwritable(
+            f"Cannot make an index at {folder}: {exc.strerror or exc}. Name another place with -i."
+        ) from exc
+
+
+def is_unchanged(row: catalog.FileRow, stat: FileStat | None) -> bool:
+    """Whether a file is as it was read: same size, mtime and inode, and not written within 2 s of the read.
+
+    A file written again within the clock's grain keeps its mtime, so a young one is not believed. The
+    device number is left out, since it changes when disks are plugged in another order.
+    """
+    if stat is None:
+        return False
+    same = (stat.size, stat.mtime_ns, stat.inode) == (row.stat.size, row.stat.mtime_ns, row.stat.inode)
+    return same and row.stat.mtime_ns < row.read_ns - YOUNG_NS
+
+
+def _stat(path: bytes) -> FileStat | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return FileStat(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)

@@ -1,0 +1,186 @@
+"""What a run has learnt and not yet committed: pictures, copies, moves, skips, and their counts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.engine.index import Index, NewContent
+from simsearch.engine.indexing.pipeline import Read
+from simsearch.engine.indexing.survey import Candidate, is_missing
+from simsearch.media.scan import root_state
+from simsearch.paths import join, text
+from simsearch.records import Decoded, FileStat, Known, NotAnImage, Skipped, Unreadable
+from simsearch.storage import catalog
+from simsearch.storage.writer import FileChange
+
+
+@dataclass
+class Counts:
+    """How many files were added, updated, moved, unchanged in their bytes, or no image."""
+
+    added: int = 0
+    updated: int = 0
+    moved: int = 0
+    unchanged: int = 0
+    ignored: int = 0
+    embedded: int = 0
+    finished: int = 0
+
+
+@dataclass
+class Ledger:
+    """Collects outcomes until they are committed together.
+
+    Each picture's bytes are embedded once: the first file to show a digest claims it, others with the same
+    bytes wait until it is embedded, or share its reason when it cannot be.
+    """
+
+    index: Index
+    counts: Counts = field(default_factory=Counts)
+    skipped: list[Skipped] = field(default_factory=list)
+    new: list[NewContent] = field(default_factory=list)
+    changes: list[FileChange] = field(default_factory=list)
+    moved_rows: set[int] = field(default_factory=set)
+    _dropped: list[int] = field(default_factory=list)
+    _waiting: dict[bytes, list[Read]] = field(default_factory=dict)
+    _fresh: set[bytes] = field(default_factory=set)
+    _roots_here: dict[int, bool] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def claim(self, digest: bytes) -> bool:
+        """True for the first file with these bytes: it is to be decoded. Called from the readers' threads."""
+        with self._lock:
+            if digest in self._waiting or digest in self._fresh:
+                return False
+            with self.index.database.read() as connection:
+                if catalog.content_by_digest(connection, digest) is not None:
+                    return False
+            self._waiting[digest] = []
+            return True
+
+    def take(self, read: Read) -> Decoded | None:
+        """Enter an outcome; a picture that has to be embedded is given back."""
+        outcome = read.outcome
+        if isinstance(outcome, Decoded):
+            return outcome
+        if isinstance(outcome, Known):
+            with self._lock:
+                if outcome.digest in self._waiting:
+                    self._waiting[outcome.digest].append(read)
+                    return None
+            self._enter(read.candidate, outcome.digest, outcome.stat)
+        elif isinstance(outcome, NotAnImage):
+            self.counts.ignored += 1
+            self.counts.finished += 1
+            if read.candidate.row is not None:
+                self._dropped.append(read.candidate.row.id)
+        elif isinstance(outcome, Unreadable):
+            self._skip(read.candidate, outcome)
+            if read.claimed is not None:
+                for copy in self._release(read.claimed, fresh=False):
+                    self._skip(copy.candidate, outcome)
+        return None
+
+    def embedded(self, reads: Iterable[tuple[Read, Decoded]], vectors: NDArray[np.float32]) -> None:
+        """Enter pictures with their vectors, float32 (n, dim) in that order, and the copies that waited."""
+        for (read, decoded), vector in zip(reads, vectors, strict=True):
+            self.new.append(NewContent(decoded.digest, decoded.facts, vector))
+            self.counts.embedded += 1
+            self._enter(read.candidate, decoded.digest, decoded.stat)
+            for copy in self._release(decoded.digest, fresh=True):
+                stat = copy.outcome.stat if isinstance(copy.outcome, Known) else copy.candidate.stat
+                self._enter(copy.candidate, decoded.digest, stat)
+
+    def commit(self) -> None:
+        """Write all that was entered since the last commit.
+
+        The lists are taken before they are written, so that an interrupt in between can lose a batch for
+        this run, which the next one reads again, but never enter it twice.
+        """
+        new, changes, dropped = self.new, self.changes, self._dropped
+        self.new, self.changes, self._dropped = [], [], []
+        if not (new or changes or dropped):
+            return
+        self.index.commit(new, changes, dropped)
+        with self._lock:
+            self._fresh.clear()
+
+    @property
+    def pending(self) -> int:
+        """How many files wait for the next commit."""
+        return len(self.changes) + len(self._dropped)
+
+    def _release(self, digest: bytes, *, fresh: bool) -> list[Read]:
+        with self._lock:
+            if fresh:
+                self._fresh.add(digest)
+            return self._waiting.pop(digest, [])
+
+    def _enter(self, candidate: Candidate, digest: bytes, stat: FileStat) -> None:
+        self.counts.finished += 1
+        row = candidate.row
+        file_id = row.id if row is not None else self._moved_from(digest)
+        if row is None and file_id is None:
+            self.counts.added += 1
+        elif row is None:
+            self.counts.moved += 1
+        elif row.content_id is not None and row.content_id == self._content(digest):
+            self.counts.unchanged += 1
+        else:
+            self.counts.updated += 1
+        self.changes.append(
+            FileChange(
+                candidate.root.id, candidate.relpath, stat, time.time_ns(), digest=digest, file_id=file_id
+            )
+        )
+
+    def _skip(self, candidate: Candidate, outcome: Unreadable) -> None:
+        self.counts.finished += 1
+        row = candidate.row
+        self.skipped.append(Skipped(text(candidate.path), outcome.reason, outcome.transient))
+        if outcome.transient and row is not None and row.content_id is not None:
+            # A disk that hiccups takes no picture from the index; the next run tries again.
+            return
+        stat = outcome.stat or candidate.stat
+        self.changes.append(
+            FileChange(
+                candidate.root.id,
+                candidate.relpath,
+                stat,
+                time.time_ns(),
+                reason=outcome.reason,
+                transient=outcome.transient,
+                file_id=row.id if row is not None else None,
+            )
+        )
+
+    def _content(self, digest: bytes) -> int | None:
+        with self.index.database.read() as connection:
+            return catalog.content_by_digest(connection, digest)
+
+    def _moved_from(self, digest: bytes) -> int | None:
+        """The row of a file with these bytes that is no longer at its place, on a root that is."""
+        content_id = self._content(digest)
+        if content_id is None:
+            return None
+        with self.index.database.read() as connection:
+            rows = catalog.files_of(connection, [content_id]).get(content_id, [])
+            roots = {root.id: root.path for root in catalog.read_roots(connection)}
+        for row in sorted(rows, key=lambda r: r.relpath):
+            root = roots[row.root_id]
+            if row.root_id not in self._roots_here:
+                self._roots_here[row.root_id] = root_state(root) == "ok"
+            if (
+                row.id not in self.moved_rows
+                and self._roots_here[row.root_id]
+                and is_missing(join(root, row.relpath))
+            ):
+                self.moved_rows.add(row.id)
+                return row.id
+        return None

@@ -1,0 +1,124 @@
+"""Scan, decode and hand over: threads around bounded queues, so that reading overlaps embedding."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from simsearch.engine.indexing.survey import Candidate
+from simsearch.media.pool import DecodePool
+from simsearch.records import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What came of reading a file; `claimed` is its digest when this file was the first with these bytes."""
+
+    candidate: Candidate
+    outcome: Outcome
+    claimed: bytes | None
+
+
+class ReadAhead:
+    """Reads candidates in worker processes, a few ahead of the consumer.
+
+    One thread walks, one thread a worker talks to it. Queues are bounded, so that memory is flat however
+    large the collection. An error in any thread is raised in the consumer's.
+    """
+
+    def __init__(
+        self, candidates: Iterable[Candidate], pool: DecodePool, workers: int, claim: Callable[[bytes], bool]
+    ) -> None:
+        self._candidates, self._pool, self._claim = candidates, pool, claim
+        self._todo: queue.Queue[Candidate | None] = queue.Queue(maxsize=64 * workers)
+        self._done: queue.Queue[Read | BaseException | None] = queue.Queue(maxsize=64)
+        self._stop = threading.Event()
+        self.found = 0
+        self.complete = False
+        self._threads = [threading.Thread(target=self._walk, name="simsearch-scan", daemon=True)]
+        self._threads += [
+            threading.Thread(target=self._read, name=f"simsearch-read-{n}", daemon=True)
+            for n in range(workers)
+        ]
+        self._readers = workers
+
+    def __enter__(self) -> ReadAhead:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._pool.close()
+        for thread in self._threads:
+            thread.join()
+
+    def results(self, patience: float) -> Iterator[Read | None]:
+        """Results as they come; None after `patience` seconds without one, so that no commit is late."""
+        ended = 0
+        while ended < self._readers:
+            try:
+                item = self._done.get(timeout=patience)
+            except queue.Empty:
+                yield None
+                continue
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                ended += 1
+            else:
+                yield item
+
+    def _walk(self) -> None:
+        try:
+            for candidate in self._candidates:
+                self.found += 1
+                if not self._put(self._todo, candidate):
+                    return
+            self.complete = True
+        except BaseException as error:  # handed to the consumer, which raises it
+            self._put(self._done, error)
+        finally:
+            for _ in range(self._readers):
+                self._put(self._todo, None)
+
+    def _read(self) -> None:
+        try:
+            while (candidate := self._take()) is not None:
+                claimed: list[bytes] = []
+
+                def known(digest: bytes, claimed: list[bytes] = claimed) -> bool:
+                    if not self._claim(digest):
+                        return True
+                    claimed.append(digest)
+                    return False
+
+                outcome = self._pool.read(candidate.path, known)
+                if not self._put(self._done, Read(candidate, outcome, claimed[0] if claimed else None)):
+                    return
+            self._put(self._done, None)
+        except BaseException as error:  # handed to the consumer, which raises it
+            self._put(self._done, error)
+
+    def _take(self) -> Candidate | None:
+        while not self._stop.is_set():
+            try:
+                return self._todo.get(timeout=0.2)
+            except queue.Empty:
+                continue
+        return None
+
+    def _put(self, target: queue.Queue[Any], item: object) -> bool:
+        while not self._stop.is_set():
+            try:
+                target.put(item, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False

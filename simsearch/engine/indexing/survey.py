@@ -1,0 +1,153 @@
+"""A scan held against the catalog: what is new or changed, what is as it was, what is gone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from simsearch.engine.index import is_unchanged
+from simsearch.media.scan import ScannedFile, ScanRules, scan
+from simsearch.paths import join, text
+from simsearch.records import FileStat, Skipped
+from simsearch.storage import catalog
+from simsearch.storage.catalog import FileRow, Root
+from simsearch.storage.database import Database
+
+PAGE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What to visit: a root, and the folder or file below it (empty for all of it)."""
+
+    root: Root
+    below: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file to be read: new (`row` is None), changed, or to be tried again."""
+
+    root: Root
+    relpath: bytes
+    stat: FileStat
+    row: FileRow | None
+
+    @property
+    def path(self) -> bytes:
+        """The absolute path."""
+        return join(self.root.path, self.relpath)
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A file that is in the catalog and not on disk: its row id, the device that it was on, and the device
+    of the nearest folder that is still there."""
+
+    file_id: int
+    device: int
+    device_now: int
+
+
+@dataclass
+class Survey:
+    """Walks scopes and counts; `candidates` streams what has to be read.
+
+    The scan and the catalog come in the same bytewise order and are merged like two sorted lists, so that
+    memory does not grow with the collection.
+    """
+
+    database: Database
+    rules: ScanRules
+    retry_skipped: bool = False
+    seen: int = 0
+    unchanged: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    absent: list[Absence] = field(default_factory=list)
+    devices: dict[int, int] = field(default_factory=dict)
+
+    def candidates(self, scope: Scope) -> Iterator[Candidate]:
+        """The files of `scope` that have to be read, in bytewise order of their relative paths."""
+        rows = self._rows(scope)
+        row = next(rows, None)
+        for found in scan(scope.root.path, scope.below, self.rules):
+            if not isinstance(found, ScannedFile):
+                self.seen += 1
+                path = text(join(scope.root.path, found.relpath))
+                self.skipped.append(Skipped(path, found.reason, transient=True))
+                continue
+            while row is not None and row.relpath < found.relpath:
+                self._absent(scope.root, row)
+                row = next(rows, None)
+            self.seen += 1
+            if row is None or row.relpath != found.relpath:
+                yield Candidate(scope.root, found.relpath, found.stat, None)
+                continue
+            if not self._settled(scope.root, row, found.stat):
+                yield Candidate(scope.root, found.relpath, found.stat, row)
+            row = next(rows, None)
+        while row is not None:
+            self._absent(scope.root, row)
+            row = next(rows, None)
+
+    def gone(self, *, trust_devices: bool) -> list[int]:
+        """Row ids of files that were deleted, as far as can be told.
+
+        A file whose disk is not there is not gone: the nearest folder left is then on another device than
+        the file was. Device numbers may change between runs; unchanged files tell which became which.
+        """
+        return [
+            absence.file_id
+            for absence in self.absent
+            if trust_devices or self.devices.get(absence.device, absence.device) == absence.device_now
+        ]
+
+    def _rows(self, scope: Scope) -> Iterator[FileRow]:
+        after: bytes | None = None
+        while True:
+            with self.database.read() as connection:
+                page = catalog.files_after(connection, scope.root.id, scope.below, after, PAGE)
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1].relpath
+
+    def _settled(self, root: Root, row: FileRow, stat: FileStat) -> bool:
+        """Count a file that needs no reading; False when it does."""
+        if not is_unchanged(row, stat):
+            return False
+        self.devices[row.stat.device] = stat.device
+        if row.reason is None:
+            self.unchanged += 1
+            return True
+        if row.transient or self.retry_skipped:
+            return False
+        self.skipped.append(Skipped(text(join(root.path, row.relpath)), row.reason, transient=False))
+        return True
+
+    def _absent(self, root: Root, row: FileRow) -> None:
+        path = join(root.path, row.relpath)
+        if is_missing(path):
+            self.absent.append(Absence(row.id, row.stat.device, _nearest_device(path)))
+
+
+def is_missing(path: bytes) -> bool:
+    """Whether nothing is at `path`; a folder that may not be entered proves nothing."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _nearest_device(path: bytes) -> int:
+    while True:
+        path = os.path.dirname(path)
+        try:
+            return os.stat(path).st_dev
+        except OSError:
+            if path in (b"/", b""):
+                return -1

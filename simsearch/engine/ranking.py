@@ -1,0 +1,149 @@
+"""Candidates -> hits: exact cosine on the stored vectors, checked rows, stated order."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from simsearch.engine.snapshot import Snapshot
+from simsearch.errors import IndexDamaged
+from simsearch.paths import join, text
+from simsearch.records import Hit
+from simsearch.storage import catalog
+from simsearch.storage.catalog import ContentRow, VectorTable
+from simsearch.storage.segments import SegmentStore
+from simsearch.views.base import Ids, Vectors
+
+GROUP = 64
+SPARE = 16
+TIE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one query asks for: `k` hits with min_score <= score <= max_score, without these paths."""
+
+    k: int = 10
+    min_score: float | None = None
+    max_score: float | None = None
+    without: frozenset[bytes] = frozenset()
+    allowed: Ids | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Live rows of one query, best first; `complete` when no further row can belong among them."""
+
+    table: VectorTable
+    scores: NDArray[np.float64]
+    complete: bool
+
+
+def rank(
+    connection: sa.Connection, segments: SegmentStore, snapshot: Snapshot, queries: Vectors, wanted: Wanted
+) -> list[tuple[Hit, ...]]:
+    """The hits of each query, by score downward, at equal score by path; at most wanted.k of them."""
+    answers: list[tuple[Hit, ...]] = []
+    for start in range(0, len(queries), GROUP):
+        group = queries[start : start + GROUP]
+        fetch = wanted.k + len(wanted.without) + SPARE
+        ranked = _ranked(connection, segments, snapshot, group, fetch, wanted.allowed)
+        for query, found in zip(group, ranked, strict=True):
+            size = fetch
+            hits = _hits(connection, found, wanted)
+            while not found.complete and not _enough(found, hits, wanted):
+                size *= 4
+                found = _ranked(connection, segments, snapshot, query[None], size, wanted.allowed)[0]
+                hits = _hits(connection, found, wanted)
+            answers.append(hits)
+    return answers
+
+
+def checked_rows(segments: SegmentStore, table: VectorTable) -> Vectors:
+    """The vectors of a table's rows, float32 (n, dim). Raises IndexDamaged where a CRC-32 does not hold."""
+    rows = segments.read(list(zip(table.segments.tolist(), table.rows.tolist(), strict=True)))
+    for i, crc in enumerate(table.crcs.tolist()):
+        if zlib.crc32(rows[i].data) != crc:
+            raise IndexDamaged(
+                f"Vector {int(table.ids[i])} in {segments.path(int(table.segments[i]))} "
+                "is not what was written. Run: simsearch verify"
+            )
+    return rows
+
+
+def _ranked(
+    connection: sa.Connection,
+    segments: SegmentStore,
+    snapshot: Snapshot,
+    queries: Vectors,
+    size: int,
+    allowed: Ids | None,
+) -> list[_Ranked]:
+    tables = snapshot.candidates(connection, queries, size, allowed)
+    everything = tables[0]
+    for table in tables[1:]:
+        everything = everything.joined(table)
+    _, first = np.unique(everything.ids, return_index=True)
+    everything = everything.pick(first)
+    rows = checked_rows(segments, everything).astype(np.float64)
+    ranked = []
+    for query, table in zip(queries, tables, strict=True):
+        scores = rows[np.searchsorted(everything.ids, table.ids)] @ query.astype(np.float64)
+        order = np.argsort(-scores, kind="stable")
+        enough = len(table) >= (len(allowed) if allowed is not None else snapshot.photos)
+        ranked.append(_Ranked(table.pick(order), np.clip(scores[order], -1.0, 1.0), enough))
+    return ranked
+
+
+def _enough(found: _Ranked, hits: Sequence[Hit], wanted: Wanted) -> bool:
+    """Whether fetching more rows could not change the answer."""
+    if not len(found.scores):
+        return False
+    last = float(found.scores[-1])
+    if wanted.min_score is not None and last < wanted.min_score - TIE:
+        return True
+    return len(hits) >= wanted.k and (not hits or hits[-1].score - last > TIE)
+
+
+def _hits(connection: sa.Connection, found: _Ranked, wanted: Wanted) -> tuple[Hit, ...]:
+    scores = found.scores
+    keep = np.ones(len(scores), dtype=bool)
+    if wanted.min_score is not None:
+        keep &= scores >= wanted.min_score
+    if wanted.max_score is not None:
+        keep &= scores <= wanted.max_score
+    places = np.flatnonzero(keep)
+    limit = wanted.k + len(wanted.without)
+    if len(places) > limit:
+        # Ties at the cut are settled by path, so all of them are looked up.
+        places = places[scores[places] >= scores[places[limit - 1]] - TIE] if limit else places[:0]
+    table = found.table.pick(places)
+    facts = catalog.contents_by_id(connection, table.contents.tolist())
+    paths = content_paths(connection, table.contents.tolist())
+    hits = []
+    for place, content_id in enumerate(table.contents.tolist()):
+        own = [path for path in paths.get(content_id, []) if path not in wanted.without]
+        if own:
+            hits.append(_hit(int(table.ids[place]), float(scores[places[place]]), facts[content_id], own))
+    hits.sort(key=lambda item: (-item[0], item[1]))
+    return tuple(hit for _, _, hit in hits[: wanted.k])
+
+
+def content_paths(connection: sa.Connection, content_ids: Sequence[int]) -> dict[int, list[bytes]]:
+    """The absolute paths of each content, in byte order."""
+    roots = {root.id: root.path for root in catalog.read_roots(connection)}
+    return {
+        content_id: sorted(join(roots[row.root_id], row.relpath) for row in rows)
+        for content_id, rows in catalog.files_of(connection, content_ids).items()
+    }
+
+
+def _hit(vector_id: int, score: float, facts: ContentRow, paths: list[bytes]) -> tuple[float, bytes, Hit]:
+    value = float(np.float32(score))
+    copies = tuple(text(path) for path in paths[1:])
+    return value, paths[0], Hit(text(paths[0]), value, vector_id, facts.width, facts.height, copies)

@@ -1,0 +1,132 @@
+"""What a reader sees: the live vectors at one commit, and the view that searches them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sqlalchemy as sa
+
+from simsearch.errors import IndexDamaged
+from simsearch.records import ViewInfo
+from simsearch.storage import catalog
+from simsearch.storage.catalog import VectorTable
+from simsearch.storage.segments import SegmentStore
+from simsearch.views.base import Ids, Vectors, View
+
+if TYPE_CHECKING:
+    from simsearch.views.faiss_view import IvfView
+
+EXACT_UP_TO = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRecord:
+    """The view named in the database: file name in `views/`, kind, size and SHA-256 of the file, the last
+    vector id that it covers, how many rows it was trained on, and how it is searched."""
+
+    file: str
+    kind: str
+    size: int
+    sha256: str
+    last_id: int
+    trained_on: int
+    nprobe: int
+    reranked: int
+    recall: float
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, str]) -> ViewRecord | None:
+        """The record under the key "view", or None for exact search."""
+        return cls(**json.loads(settings["view"])) if "view" in settings else None
+
+
+def load_view(folder: Path, record: ViewRecord) -> IvfView | None:
+    """The view on disk, or None when it is missing or not the file that was written."""
+    from simsearch.views.faiss_view import IvfView
+    from simsearch.views.tuning import Setting
+
+    path = folder / "views" / record.file
+    try:
+        digest = file_digest(path)
+        if path.stat().st_size != record.size or digest != record.sha256:
+            return None
+        return IvfView.read(path, Setting(record.nprobe, record.reranked, record.recall))
+    except (OSError, IndexDamaged):
+        return None
+
+
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Snapshot:
+    """The vectors of one commit. Immutable; a newer commit is read into a new snapshot.
+
+    Where a view covers the ids up to `last_id`, only the tail past it is held here as a table, and rows of
+    candidates are looked up when needed.
+    """
+
+    def __init__(
+        self, connection: sa.Connection, segments: SegmentStore, folder: Path, earlier: Snapshot | None
+    ) -> None:
+        self._segments = segments
+        settings = catalog.read_settings(connection)
+        record = ViewRecord.from_settings(settings)
+        self.record: ViewRecord | None = None
+        self.view: View | None = None
+        if record is not None:
+            same = earlier is not None and earlier.record == record
+            self.view = earlier.view if same and earlier is not None else load_view(folder, record)
+            self.record = record if self.view is not None else None
+        self.view_lost = record is not None and self.view is None
+        self.table = catalog.live_vectors(connection, after=self.record.last_id if self.record else 0)
+        self.photos = catalog.count(connection, "photos")
+        segments.open([int(number) for number in np.unique(self.table.segments)])
+
+    def info(self) -> ViewInfo:
+        """How this snapshot is searched."""
+        if self.record is None:
+            return ViewInfo("exact", 1.0, 0)
+        return ViewInfo(self.record.kind, self.record.recall, len(self.table))
+
+    def candidates(
+        self, connection: sa.Connection, queries: Vectors, k: int, allowed: Ids | None
+    ) -> list[VectorTable]:
+        """For each query, rows among which its best k live neighbours are, in no order."""
+        from simsearch.views.exact import ExactView
+
+        found = ExactView(self.blocks).search(queries, k, allowed)
+        if self.view is None:
+            return [self._rows(ids) for ids in found]
+        covered = self.view.search(queries, k, allowed)
+        tables = []
+        for tail, ids in zip(found, covered, strict=True):
+            table = catalog.vectors_where(connection, "id", [int(i) for i in ids])
+            tables.append(table.joined(self._rows(tail)))
+        return tables
+
+    def blocks(self) -> Iterator[tuple[Ids, Vectors]]:
+        """(ids, rows) of the table, a segment and a block at a time."""
+        yield from table_blocks(self.table, self._segments)
+
+    def _rows(self, ids: Ids) -> VectorTable:
+        return self.table.pick(np.searchsorted(self.table.ids, np.sort(ids)))
+
+
+def table_blocks(table: VectorTable, segments: SegmentStore) -> Iterator[tuple[Ids, Vectors]]:
+    """(ids, float32 rows) of a table in blocks of at most 4096, by segment and row."""
+    for number in np.unique(table.segments):
+        inside = np.flatnonzero(table.segments == number)
+        inside = inside[np.argsort(table.rows[inside], kind="stable")]
+        start = 0
+        for block in segments.blocks(int(number), table.rows[inside]):
+            yield table.ids[inside[start : start + len(block)]], block
+            start += len(block)

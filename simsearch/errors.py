@@ -1,0 +1,90 @@
+"""The errors a user can cause, as one tree; every message says what happened, to which file, what to do next.
+
+SimsearchError
+├── IndexMissing      no index where one was asked for
+├── IndexEmpty        an index without a photo was searched
+├── IndexMismatch     vectors of another model, weights or preprocessing
+├── IndexDamaged      the bytes on disk are not those that were committed
+├── IndexUnwritable   the folder, the disk or its quota refuses a write
+├── IndexLocked       another process is writing
+├── FormatUnknown     an index of another format version
+├── RootMissing       a folder that was indexed is not there (an unmounted disk?)
+├── PhotoUnreadable   this file cannot be decoded
+├── NotIndexed        a path or id that the index does not hold
+├── ModelUnknown      no backbone of that name
+├── WeightsMissing    the weights are neither here nor can they be fetched
+├── WeightsRefused    a checkpoint that does not fit, or is not a plain one
+├── DeviceUnavailable the device or runtime asked for is not on this machine
+├── PruneRefused      so much is gone that a person has to say yes
+└── ExtraMissing      an optional package is needed
+"""
+
+from __future__ import annotations
+
+
+class SimsearchError(Exception):
+    """Base of every error that simsearch raises on purpose."""
+
+
+class IndexMissing(SimsearchError):
+    """There is no index at the place named."""
+
+
+class IndexEmpty(SimsearchError):
+    """The index holds no photo, so it has no answer."""
+
+
+class IndexMismatch(SimsearchError):
+    """Two embeddings of different `EmbeddingSpec` were about to be compared."""
+
+
+class IndexDamaged(SimsearchError):
+    """A checksum of the index does not hold."""
+
+
+class IndexUnwritable(SimsearchError):
+    """The index cannot be written: permission, space or quota."""
+
+
+class IndexLocked(SimsearchError):
+    """Another process holds the index's writer lock."""
+
+
+class FormatUnknown(SimsearchError):
+    """The index was written in a format that this version does not read."""
+
+
+class RootMissing(SimsearchError):
+    """A root is missing or empty; nothing was judged to be gone."""
+
+
+class PhotoUnreadable(SimsearchError):
+    """The file is missing, no image, or damaged."""
+
+
+class NotIndexed(SimsearchError):
+    """The index does not hold this path or id."""
+
+
+class ModelUnknown(SimsearchError):
+    """No backbone has this name."""
+
+
+class WeightsMissing(SimsearchError):
+    """The weights of a backbone are not at hand and could not be fetched."""
+
+
+class WeightsRefused(SimsearchError):
+    """A checkpoint was recognised as unfit for the backbone, or as unsafe."""
+
+
+class DeviceUnavailable(SimsearchError):
+    """The device or runtime that was asked for cannot be used here."""
+
+
+class PruneRefused(SimsearchError):
+    """Pruning would drop so many photos that it needs an explicit yes."""
+
+
+class ExtraMissing(SimsearchError):
+    """An optional dependency is not installed."""

@@ -1,0 +1,51 @@
+"""How an upright picture becomes the square of uint8 pixels that a network sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Shorter side to `resize` pixels, then the central `crop` x `crop`.
+
+    `interpolation` is "bilinear" or "bicubic" (Pillow's antialiased filters, which torchvision's
+    transforms use on PIL images). `reduced_decode` is how many times `resize` a JPEG's reduced decode
+    must keep on its shorter side; 0 means that every JPEG is decoded in full.
+    """
+
+    resize: int
+    crop: int
+    interpolation: str = "bilinear"
+    reduced_decode: int = 2
+
+
+def frame(image: Image, framing: Framing) -> NDArray[np.uint8]:
+    """Resize and centre-crop an upright RGB `image`; returns uint8 (crop, crop, 3).
+
+    Equals `torchvision.transforms.functional.resize` and `center_crop` on the same PIL image, pixel for
+    pixel. See https://docs.pytorch.org/vision/stable/transforms.html
+    """
+    from PIL import Image as pillow
+
+    filters: dict[str, Any] = {
+        "bilinear": pillow.Resampling.BILINEAR,
+        "bicubic": pillow.Resampling.BICUBIC,
+    }
+    width, height = image.size
+    short, long = min(width, height), max(width, height)
+    scaled = max(1, int(framing.resize * long / short))
+    size = (framing.resize, scaled) if width <= height else (scaled, framing.resize)
+    if size != image.size:
+        image = image.resize(size, filters[framing.interpolation])
+    width, height = size
+    left, top = round((width - framing.crop) / 2.0), round((height - framing.crop) / 2.0)
+    square = image.crop((left, top, left + framing.crop, top + framing.crop))
+    return np.asarray(square, dtype=np.uint8)

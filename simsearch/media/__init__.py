@@ -1,0 +1,1 @@
+"""Floor 1: file -> upright uint8 pixels and facts."""

@@ -1,0 +1,190 @@
+"""Checkpoints of many layouts -> the parameters of one network, or a refusal in words."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from simsearch.errors import WeightsMissing, WeightsRefused
+
+_WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "state_dict_ema",
+    "model_ema",
+    "model",
+    "network",
+    "net",
+    "weights",
+)
+_COUNTER = "num_batches_tracked"
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a .pth or .safetensors file, unwrapped, as they are stored.
+
+    Code in a pickle is never run. Raises WeightsMissing when the file cannot be opened, WeightsRefused
+    when it holds anything but tensors or is damaged.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(9)
+    except OSError as exc:
+        raise WeightsMissing(f"The weights file {path} cannot be read: {exc.strerror or exc}.") from exc
+    # A safetensors file begins with the length of its JSON header, then the header itself.
+    values = _read_safetensors(path) if head[8:9] == b"{" else _read_pickle(path, head)
+    for _ in range(3):
+        inner = next((values[name] for name in _WRAPPERS if isinstance(values.get(name), Mapping)), None)
+        if inner is None:
+            break
+        values = inner
+    tensors = {str(name): value for name, value in values.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise WeightsRefused(
+            f"{path} holds no named tensors; save the network with torch.save(model.state_dict(), FILE)."
+        )
+    return tensors
+
+
+def _read_safetensors(path: Path) -> Mapping[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, OSError, ValueError, KeyError) as exc:
+        raise WeightsRefused(f"{path} is not a whole safetensors file: {exc}.") from exc
+
+
+def _read_pickle(path: Path, head: bytes) -> Mapping[str, Any]:
+    if not head.startswith((b"PK", b"\x80")):
+        reason = "it begins like another kind of file" if head else "it is empty"
+        raise WeightsRefused(f"{path} is not a whole PyTorch checkpoint: {reason}.")
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            values = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as exc:  # a damaged pickle can raise nearly anything
+        raise WeightsRefused(_why_unreadable(path, str(exc))) from exc
+    if not isinstance(values, Mapping):
+        raise WeightsRefused(
+            f"{path} holds a {type(values).__name__}, not a mapping of named tensors; save the network with "
+            "torch.save(model.state_dict(), FILE)."
+        )
+    return values
+
+
+def _why_unreadable(path: Path, text: str) -> str:
+    advice = "save the network again with torch.save(model.state_dict(), FILE)."
+    found = re.search(r"GLOBAL ([\w.]+)", text)
+    if found or "Unsupported" in text or "TorchScript" in text:
+        what = f" ({found[1]})" if found else ""
+        return (
+            f"{path} holds more than plain tensors: loading it could run Python code{what}, so it was not "
+            f"loaded. If you trust it, {advice}"
+        )
+    return f"{path} is not a whole PyTorch checkpoint: {text.partition(chr(10))[0][:120] or 'it is damaged'}."
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How the tensors of a checkpoint meet the parameters of a network, by the network's names."""
+
+    expected: Mapping[str, Tensor]
+    found: Mapping[str, Tensor]
+    strangers: tuple[str, ...]
+
+    def problem(self) -> str | None:
+        """The first reason why the checkpoint is not one of this network, in words."""
+        missing = [key for key in self.expected if key not in self.found]
+        if missing:
+            return f"{len(missing)} of {len(self.expected)} parameters are missing, the first is {missing[0]}"
+        for key, value in self.found.items():
+            if value.shape != self.expected[key].shape:
+                return f"{key} has the shape {tuple(value.shape)}, not {tuple(self.expected[key].shape)}"
+        if self.strangers:
+            return f"it has {len(self.strangers)} parameters too many, the first is {self.strangers[0]}"
+        for key, value in self.found.items():
+            if not value.is_floating_point():
+                return f"{key} holds {value.dtype} (a quantised network?)"
+        return None
+
+
+def load_into(network: nn.Module, tensors: Mapping[str, Tensor], *, name: str, path: Path) -> None:
+    """Give a network without its head the parameters in `tensors`, as float32.
+
+    Layouts that are understood: the network's own names below any prefix ("module.", "model.backbone."),
+    and the numbered names of `nn.Sequential(*network.children())`. A head is passed over; every other
+    parameter must be there, of the right shape and finite. Raises WeightsRefused.
+    """
+    fit = _fit(network, tensors)
+    problem = fit.problem()
+    if problem:
+        raise WeightsRefused(f"{path} is not a checkpoint of {name}: {problem}.")
+    state = {key: value.to(torch.float32) for key, value in fit.found.items()}
+    broken = next((key for key, value in state.items() if not bool(torch.isfinite(value).all())), None)
+    if broken:
+        raise WeightsRefused(f"{path} holds values that are not finite numbers (in {broken}); it is damaged.")
+    state |= {key: torch.tensor(0) for key in network.state_dict() if key.endswith(_COUNTER)}
+    network.load_state_dict(state, strict=True, assign=True)
+
+
+def fits(network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether `load_into` would find every parameter of this network, and none too many."""
+    return _fit(network, tensors).problem() is None
+
+
+def _fit(network: nn.Module, tensors: Mapping[str, Tensor]) -> _Fit:
+    expected = {key: value for key, value in network.state_dict().items() if not key.endswith(_COUNTER)}
+    layouts = ({key: key for key in expected}, _numbered_names(network, expected))
+    names, prefix = max(
+        ((layout, _best_prefix(layout, tensors)) for layout in layouts),
+        key=lambda pair: sum(pair[1] + key in tensors for key in pair[0]),
+    )
+    found = {own: tensors[prefix + key] for key, own in names.items() if prefix + key in tensors}
+    return _Fit(expected, found, tuple(_strangers(names, prefix, tensors)))
+
+
+def _numbered_names(network: nn.Module, expected: Mapping[str, Tensor]) -> dict[str, str]:
+    numbers = {child: str(number) for number, (child, _) in enumerate(network.named_children())}
+    names: dict[str, str] = {}
+    for key in expected:
+        child, _, rest = key.partition(".")
+        if child in numbers:
+            names[f"{numbers[child]}.{rest}"] = key
+    return names
+
+
+def _best_prefix(names: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """The prefix below which most of `names` lie."""
+    votes: Counter[str] = Counter()
+    for key in tensors:
+        start = 0
+        while True:
+            if key[start:] in names:
+                votes[key[:start]] += 1
+            dot = key.find(".", start)
+            if dot < 0:
+                break
+            start = dot + 1
+    return votes.most_common(1)[0][0] if votes else ""
+
+
+def _strangers(names: Mapping[str, str], prefix: str, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Keys inside the network's own blocks that it does not have: the mark of a deeper relative."""
+    blocks = {key.partition(".")[0] for key in names}
+    return [
+        key
+        for key in tensors
+        if key.startswith(prefix)
+        and key[len(prefix) :].partition(".")[0] in blocks
+        and key[len(prefix) :] not in names
+        and not key.endswith(_COUNTER)
+    ]

@@ -1,0 +1,299 @@
+"""Embedder: pictures -> unit vectors, by the model, weights, runtime and device that were chosen."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.errors import FormatUnknown, ModelUnknown, PhotoUnreadable, SimsearchError
+from simsearch.framing import frame
+from simsearch.models.onnx_graph import export, graph_path, keep_graph, read_graph
+from simsearch.models.registry import POOLINGS, get_backbone
+from simsearch.models.runners import (
+    OnnxRunner,
+    Runner,
+    TorchRunner,
+    available_threads,
+    check_runtime,
+    pick_device,
+)
+from simsearch.models.weights import FetchFailed, find, locate_or_fetch, read_digest
+from simsearch.spec import EmbeddingSpec
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Note = Callable[[str], None]
+Images = NDArray[np.uint8] | Sequence["Image"] | Sequence[NDArray[np.uint8]]
+
+_PREFERRED, _ALWAYS_HERE = "resnet50", "efficientnet_lite2"
+# Bounds the memory of one pass whatever the number of pictures handed over.
+_PASS = {"cpu": 64, "cuda": 256, "mps": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """What a person asked for: model name or "auto", checkpoint file, pooling, device and runtime."""
+
+    model: str = "auto"
+    weights: str | None = None
+    pooling: str = "avg"
+    device: str = "auto"
+    runtime: str = "auto"
+
+    @classmethod
+    def from_environment(
+        cls,
+        model: str | None = None,
+        weights: str | None = None,
+        *,
+        pooling: str = "avg",
+        device: str = "auto",
+        runtime: str = "auto",
+    ) -> ModelChoice:
+        """A choice whose gaps are filled from $SIMSEARCH_MODEL and $SIMSEARCH_WEIGHTS.
+
+        The weights of the environment belong to the model of the environment (to "auto" without one), so
+        they are not given to another model that was asked for by name.
+        """
+        usual = os.environ.get("SIMSEARCH_MODEL") or "auto"
+        if weights is None and model in (None, usual):
+            weights = os.environ.get("SIMSEARCH_WEIGHTS") or None
+        return cls(model or usual, weights, pooling, device, runtime)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A choice that was settled: the spec, its weights file, and what was used instead of what, if so."""
+
+    spec: EmbeddingSpec
+    weights_path: str
+    fallback: str | None
+
+
+def resolve(choice: ModelChoice, *, note: Note | None = None) -> ResolvedModel:
+    """Settle model and weights without importing torch; "auto" may download ResNet-50's weights once.
+
+    Raises ModelUnknown, WeightsMissing, DeviceUnavailable (for a runtime that does not exist).
+    """
+    note = note or logging.getLogger("simsearch").warning
+    if choice.pooling not in POOLINGS:
+        raise ModelUnknown(f"There is no pooling called {choice.pooling!r}; use {', '.join(POOLINGS)}.")
+    check_runtime(choice.runtime, choice.device)
+    backbone = get_backbone(_PREFERRED if choice.model == "auto" else choice.model)
+    fallback = None
+    if choice.weights is not None:
+        weights = read_digest(Path(choice.weights).expanduser())
+    else:
+        try:
+            weights = locate_or_fetch(backbone, note)
+        except FetchFailed as exc:
+            if choice.model != "auto":
+                raise
+            fallback = f"{exc.reason} {_ALWAYS_HERE} is used instead. For {_PREFERRED}: {exc.advice}."
+            backbone = get_backbone(_ALWAYS_HERE)
+            weights = locate_or_fetch(backbone, note)
+            note(fallback)
+    spec = backbone.spec(weights.sha256, choice.pooling)
+    return ResolvedModel(spec, str(weights.path), fallback)
+
+
+class Embedder:
+    """Turns pictures into unit vectors that can be compared by their dot product.
+
+    Model and weights are settled when it is made; runtime and device come with the first `embed` (or
+    `load`), so that a run with nothing to embed pays for neither. Threads may share one.
+    """
+
+    def __init__(
+        self,
+        model: str = "auto",
+        *,
+        weights: str | None = None,
+        pooling: str = "avg",
+        device: str = "auto",
+        runtime: str = "auto",
+        note: Note | None = None,
+    ) -> None:
+        resolved = resolve(ModelChoice(model, weights, pooling, device, runtime), note=note)
+        self._set_up(resolved.spec, resolved.weights_path, (device, runtime), note)
+        self.fallback = resolved.fallback
+
+    @classmethod
+    def for_spec(
+        cls,
+        spec: EmbeddingSpec,
+        weights_path: str | None,
+        *,
+        device: str = "auto",
+        runtime: str = "auto",
+        note: Note | None = None,
+    ) -> Embedder:
+        """An embedder for vectors that exist already, e.g. those of an index.
+
+        The weights are known by their SHA-256: a cached graph is enough for the onnx runtime, else
+        `weights_path`, else the usual place of the backbone. Without any of them `embed` raises
+        WeightsMissing.
+        """
+        check_runtime(runtime, device)
+        if spec.precision != "float32":
+            raise FormatUnknown(
+                f"These vectors were made with {spec.precision} arithmetic, unknown to this version; "
+                "update simsearch, or index the photos again into a new index."
+            )
+        embedder = cls.__new__(cls)
+        embedder._set_up(spec, weights_path, (device, runtime), note)
+        return embedder
+
+    def _set_up(
+        self, spec: EmbeddingSpec, weights_path: str | None, wanted: tuple[str, str], note: Note | None
+    ) -> None:
+        self.spec = spec
+        self.weights_path = weights_path
+        self._wanted = wanted
+        self._note = note or logging.getLogger("simsearch").warning
+        self._lock = threading.RLock()
+        self._device: str | None = None
+        self._runner: Runner | None = None
+
+    @property
+    def device(self) -> str:
+        """Where it runs: "cpu", "cuda:N" or "mps". Raises DeviceUnavailable."""
+        with self._lock:
+            if self._device is None:
+                device, runtime = self._wanted
+                self._device = "cpu" if runtime == "onnx" else pick_device(device, self._note)
+            return self._device
+
+    @property
+    def runtime(self) -> str:
+        """What runs it: "onnx" or "torch"; left to itself onnx on the CPU and torch elsewhere."""
+        runtime = self._wanted[1]
+        if runtime != "auto":
+            return runtime
+        return "onnx" if self.device == "cpu" else "torch"
+
+    def embed(self, images: Images) -> NDArray[np.float32]:
+        """Unit vectors, float32 (n, dim), one for each picture and in their order.
+
+        `images` is uint8 (n, crop, crop, 3) as `simsearch.framing.frame` makes it, or a sequence of PIL
+        images or of upright uint8 (H, W, 3) arrays of any size. Raises SimsearchError for anything else.
+        """
+        if isinstance(images, (str, bytes)) or not isinstance(images, (Sequence, np.ndarray)):
+            raise SimsearchError(
+                "embed takes a sequence of pictures (PIL images or uint8 arrays), "
+                f"not a {type(images).__name__}; put a single picture into a list."
+            )
+        if isinstance(images, np.ndarray) and images.ndim != (1 if images.dtype == object else 4):
+            raise SimsearchError(
+                f"An array of pictures has the shape (n, height, width, 3), not {images.shape}; put a single "
+                "picture into a list."
+            )
+        if len(images) == 0:
+            raise SimsearchError("There is no picture to embed.")
+        runner = self.load()
+        vectors = np.concatenate([runner.run(batch) for batch in self._batches(images)])
+        lengths = np.linalg.norm(vectors, axis=1)
+        # A comparison with NaN is false, so this finds numbers that are not finite as well.
+        wrong = np.flatnonzero(~(np.abs(lengths - 1.0) < 1e-3))
+        if len(wrong):
+            raise SimsearchError(
+                f"The vector of picture {wrong[0]} of this batch is not finite or has no length; the weights "
+                f"{self.weights_path} may be damaged. Try --runtime onnx --device cpu."
+            )
+        return vectors
+
+    def load(self) -> Runner:
+        """Load runtime and weights now, if that has not happened yet; `embed` does so by itself.
+
+        Raises WeightsMissing, WeightsRefused, DeviceUnavailable.
+        """
+        with self._lock:
+            if self._runner is None:
+                if self.runtime == "onnx":
+                    self._runner = self._onnx_runner()
+                else:
+                    self._runner = TorchRunner(self._build_network(), self.device)
+            return self._runner
+
+    def _onnx_runner(self) -> OnnxRunner:
+        path, threads = graph_path(self.spec), available_threads()
+        cached = read_graph(path)
+        if cached is not None:
+            try:
+                return OnnxRunner(cached, threads)
+            except SimsearchError as exc:
+                self._note(f"{exc} It is made again.")
+        elif path.exists():
+            self._note(f"The prepared network {path} is damaged; it is made again.")
+        network = self._build_network()
+        self._note(f"Preparing {self.spec.backbone} for this machine (once)")
+        graph = export(network, self.spec)
+        keep_graph(graph, path, self._note)
+        return OnnxRunner(graph, threads)
+
+    def _build_network(self) -> Any:
+        weights = find(self.spec, self.weights_path)
+        from simsearch.models.backbone import build_network
+
+        return build_network(self.spec, weights)
+
+    def _batches(self, images: Images) -> Iterator[NDArray[np.uint8]]:
+        size = _PASS[self.device.partition(":")[0]]
+        crop = self.spec.crop
+        framed = isinstance(images, np.ndarray) and images.shape[1:] == (crop, crop, 3)
+        for start in range(0, len(images), size):
+            part = images[start : start + size]
+            if framed and part.dtype == np.uint8:  # type: ignore[union-attr]
+                yield np.ascontiguousarray(part)
+            else:
+                yield np.stack([self._framed(image, start + n) for n, image in enumerate(part)])
+
+    def _framed(self, image: Any, number: int) -> NDArray[np.uint8]:
+        from PIL import Image
+
+        if isinstance(image, Image.Image):
+            upright = _upright_rgb(image, number)
+        elif (
+            isinstance(image, np.ndarray)
+            and image.dtype == np.uint8
+            and image.ndim == 3
+            and image.shape[2] == 3
+            and image.size > 0
+        ):
+            upright = Image.fromarray(image)
+        else:
+            what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise SimsearchError(
+                f"Picture {number} is {what}; embed takes PIL images or uint8 arrays (height, width, 3)."
+            )
+        return frame(upright, self.spec.framing)
+
+
+def _upright_rgb(image: Image, number: int) -> Image:
+    """An 8-bit PIL image as RGB, turned as its EXIF says, alpha on white."""
+    from PIL import Image as pillow
+    from PIL import ImageOps
+
+    if image.mode.startswith(("I", "F")):
+        raise SimsearchError(
+            f"Picture {number} has the mode {image.mode} (more than 8 bits); make it RGB first."
+        )
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if 0 in upright.size:
+            raise ValueError("it has no pixels")
+        if upright.has_transparency_data:
+            upright = upright.convert("RGBA")
+            upright = pillow.alpha_composite(pillow.new("RGBA", upright.size, "white"), upright)
+        return upright.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as exc:
+        raise PhotoUnreadable(f"Picture {number} cannot be decoded: {exc}.") from exc

@@ -1,0 +1,129 @@
+"""The cached ONNX graph of a network: exported once, checked by its SHA-256 whenever it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import os
+import secrets
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simsearch.errors import SimsearchError
+from simsearch.spec import EmbeddingSpec
+
+if TYPE_CHECKING:
+    from simsearch.models.backbone import EmbeddingNetwork
+
+# The seal is the last field of the file: an entry of ONNX's own `metadata_props` (field 14 of ModelProto,
+# a message of key and value), so that the sealed file is still a plain ONNX model to every other reader.
+_KEY = b"sha256"
+_SEAL_HEAD = b"\x72\x4a" + b"\x0a\x06" + _KEY + b"\x12\x40"
+_SEAL_LENGTH = len(_SEAL_HEAD) + 64
+
+_exporting = threading.Lock()
+
+
+def graph_path(spec: EmbeddingSpec) -> Path:
+    """Where the graph of `spec` is cached, whether or not it is there yet."""
+    import platformdirs
+
+    cache = Path(platformdirs.user_cache_dir("simsearch", appauthor=False))
+    return cache / "graphs" / f"{spec.weights_sha256}-{spec.id[:12]}.onnx"
+
+
+def read_graph(path: Path) -> bytes | None:
+    """The graph at `path`; None when there is none that is whole."""
+    try:
+        graph = path.read_bytes()
+    except OSError:
+        return None
+    seal = graph[-_SEAL_LENGTH:]
+    digest = hashlib.sha256(memoryview(graph)[:-_SEAL_LENGTH]).hexdigest()
+    return graph if seal == _SEAL_HEAD + digest.encode() else None
+
+
+def store_graph(graph: bytes, path: Path) -> None:
+    """Put a graph into the cache under a temporary name first, so that no reader ever sees half of it.
+
+    Any number of processes may do so at once. Raises OSError when the cache cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as stream:
+            stream.write(graph)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def keep_graph(graph: bytes, path: Path, note: Callable[[str], None]) -> None:
+    """`store_graph`, but a cache that cannot be written is only told to `note`: it costs time, no answer."""
+    try:
+        store_graph(graph, path)
+    except OSError as exc:
+        note(
+            f"It cannot be kept in {path.parent} ({exc.strerror or exc}), so the next run prepares it again."
+        )
+
+
+def export(network: EmbeddingNetwork, spec: EmbeddingSpec) -> bytes:
+    """A sealed ONNX model: `pixels` uint8 (N, crop, crop, 3) -> `vectors` float32 (N, dim), N free.
+
+    See https://docs.pytorch.org/docs/stable/onnx_export.html
+    """
+    import torch
+
+    # With a batch of 1 as example, the exporter takes the 1 for a constant.
+    example = torch.zeros((2, spec.crop, spec.crop, 3), dtype=torch.uint8)
+    try:
+        with _exporting, _quiet(), torch.inference_mode():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                input_names=["pixels"],
+                output_names=["vectors"],
+                dynamic_shapes={"pixels": {0: torch.export.Dim("N")}},
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+            if program is None:
+                raise RuntimeError("no program came back")
+            graph: bytes = program.model_proto.SerializeToString()
+    except Exception as exc:
+        raise SimsearchError(
+            f"The network {spec.backbone} could not be prepared for onnxruntime ({type(exc).__name__}: "
+            f"{exc}); use --runtime torch."
+        ) from exc
+    return graph + _SEAL_HEAD + hashlib.sha256(graph).hexdigest().encode()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter prints, logs and warns of away from the terminal."""
+    loggers = [logging.getLogger(name) for name in ("torch", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

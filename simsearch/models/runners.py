@@ -1,0 +1,247 @@
+"""Runtimes and devices: the same network by onnxruntime on the CPU, or by torch on CUDA, MPS or the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.errors import DeviceUnavailable, SimsearchError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Note = Callable[[str], None]
+
+RUNTIMES = ("auto", "onnx", "torch")
+
+
+class Runner(Protocol):
+    """A network that is ready to run."""
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (n, crop, crop, 3) -> float32 (n, dim) of length 1."""
+
+
+class OnnxRunner:
+    """An ONNX graph on the CPU. Raises SimsearchError when onnxruntime does not take the graph."""
+
+    def __init__(self, graph: bytes, threads: int) -> None:
+        # Official builds report to their maker unless this is set before the import, and keep a device id in
+        # the user's cache: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
+        onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        # Spinning threads halve the rate on a busy machine and gain nothing from batches of 8 up.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as exc:  # onnxruntime's errors have no common base
+            raise SimsearchError(f"onnxruntime does not take the prepared network: {exc}") from exc
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (n, crop, crop, 3) -> float32 (n, dim) of length 1."""
+        try:
+            (vectors,) = self._session.run(["vectors"], {"pixels": pixels})
+        except Exception as exc:
+            raise SimsearchError(
+                f"onnxruntime failed on a batch of {len(pixels)} pictures (too little memory?): {exc}. "
+                "Try a smaller --batch-size."
+            ) from exc
+        return np.asarray(vectors, dtype=np.float32)
+
+
+class TorchRunner:
+    """A torch module on a device: "cpu", "cuda:N" or "mps".
+
+    On CUDA it runs under float16 autocast: bfloat16 keeps too few digits for vectors that are compared with
+    those of another device (lowest cosine to float32 on 96 photos .992, against .9999). A batch whose
+    numbers leave float16's range is run again in float32. A batch that does not fit into the device's memory
+    is halved until it does, and later batches keep to that size. Raises DeviceUnavailable.
+    """
+
+    def __init__(self, network: nn.Module, device: str) -> None:
+        import torch
+
+        self._torch = torch
+        self.device = device
+        self.limit = sys.maxsize
+        self._cuda = device.startswith("cuda")
+        if device == "cpu":
+            # Torch knows nothing of a container's quota; this holds for the whole process.
+            torch.set_num_threads(min(torch.get_num_threads(), available_threads()))
+        try:
+            self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        except RuntimeError as exc:
+            raise DeviceUnavailable(_device_failed(device, exc)) from exc
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (n, crop, crop, 3) -> float32 (n, dim) of length 1."""
+        parts: list[NDArray[np.float32]] = []
+        done = 0
+        while done < len(pixels):
+            batch = pixels[done : done + self.limit]
+            try:
+                parts.append(self._forward(batch))
+            except RuntimeError as exc:
+                if not _out_of_memory(exc):
+                    raise DeviceUnavailable(_device_failed(self.device, exc)) from exc
+                if len(batch) == 1:
+                    raise DeviceUnavailable(
+                        f"A single picture does not fit into the free memory of {self.device}; end other "
+                        "programs that use it, or take --device cpu."
+                    ) from exc
+                self.limit = len(batch) // 2
+            else:
+                done += len(batch)
+                continue
+            # Only here, where the exception and the frames it held are gone, is there memory to give back.
+            if self._cuda:
+                self._torch.cuda.empty_cache()
+        return np.concatenate(parts)
+
+    def _forward(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        torch = self._torch
+        with torch.inference_mode():
+            batch: Tensor = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+            if self._cuda:
+                batch = batch.pin_memory()
+            batch = batch.to(self.device, non_blocking=self._cuda)
+            with torch.autocast("cuda", dtype=torch.float16, enabled=self._cuda):
+                vectors: Tensor = self._network(batch)
+            if self._cuda and not bool(torch.isfinite(vectors).all()):
+                vectors = self._network(batch)
+            return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+
+def _out_of_memory(exc: RuntimeError) -> bool:
+    import torch
+
+    text = str(exc).lower()
+    return isinstance(exc, torch.OutOfMemoryError) or "out of memory" in text or "allocate memory" in text
+
+
+def _device_failed(device: str, exc: Exception) -> str:
+    first = (str(exc).splitlines() or [type(exc).__name__])[0]
+    return f"The device {device} failed: {first}. Try --device cpu."
+
+
+def available_threads() -> int:
+    """How many threads are worth starting: CPUs of this process, no more than its cgroup's quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, _cgroup_quota(Path("/sys/fs/cgroup")))))
+
+
+def _cgroup_quota(root: Path) -> float:
+    """CPUs that this process's control group may use at once; infinity without a limit.
+
+    See https://docs.kernel.org/admin-guide/cgroup-v2.html (cpu.max) and, for version 1,
+    https://docs.kernel.org/scheduler/sched-bwc.html
+    """
+    quota = math.inf
+    try:
+        own = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        own = []
+    names = [line.partition("::")[2].strip("/") for line in own if line.startswith("0::")] or [""]
+    folder = root / names[0]
+    for place in (folder, *folder.parents):
+        if not place.is_relative_to(root):
+            break
+        quota = min(quota, _quota(place / "cpu.max", None))
+    return min(quota, _quota(root / "cpu" / "cpu.cfs_quota_us", root / "cpu" / "cpu.cfs_period_us"))
+
+
+def _quota(limit: Path, period: Path | None) -> float:
+    try:
+        words = limit.read_text().split() + (period.read_text().split() if period else [])
+        allowance, every = float(words[0]), float(words[1])
+    except (OSError, ValueError, IndexError):
+        return math.inf
+    return allowance / every if allowance > 0 and every > 0 else math.inf
+
+
+def check_runtime(runtime: str, device: str) -> None:
+    """Raises DeviceUnavailable for a runtime that does not exist, or not on that device."""
+    if runtime not in RUNTIMES:
+        raise DeviceUnavailable(f"There is no runtime called {runtime!r}; use {', '.join(RUNTIMES)}.")
+    if runtime == "onnx" and device not in ("auto", "cpu"):
+        raise DeviceUnavailable(f"The runtime onnx runs on the CPU, not on {device}; use --runtime torch.")
+
+
+def pick_device(wanted: str, note: Note) -> str:
+    """The device for `wanted`: "auto", "cpu", "cuda", "cuda:N" or "mps"; returns "cpu", "cuda:N" or "mps".
+
+    "auto" takes a graphics card when the driver sees one and torch can use it; a card that goes unused is
+    told to `note`. Torch is imported only when there is a card. Raises DeviceUnavailable for a device that
+    was asked for by name.
+    """
+    kind, _, number = wanted.partition(":")
+    if wanted == "cpu":
+        return "cpu"
+    if wanted == "auto":
+        if sys.platform == "darwin" and platform.machine() == "arm64":
+            return "mps" if _torch_reason("mps", 0) is None else "cpu"
+        if _cards() == 0:
+            return "cpu"
+        reason = _torch_reason("cuda", 0)
+        if reason is None:
+            return "cuda:0"
+        note(f"There is a graphics card, but {reason}; so the CPU is used (--device cpu hides this line).")
+        return "cpu"
+    if kind not in ("cuda", "mps") or (number and not number.isdecimal()) or wanted.startswith("mps:"):
+        raise DeviceUnavailable(f"There is no device called {wanted!r}; use auto, cpu, cuda, cuda:N or mps.")
+    index = int(number or 0)
+    if kind == "cuda" and index >= _cards():
+        raise DeviceUnavailable(
+            f"The device {wanted} was asked for, but the driver shows {_cards()} graphics cards; use "
+            "--device cpu or auto."
+        )
+    reason = _torch_reason(kind, index)
+    if reason is not None:
+        raise DeviceUnavailable(f"The device {wanted} was asked for, but {reason}; use --device cpu or auto.")
+    return f"cuda:{index}" if kind == "cuda" else "mps"
+
+
+def _cards() -> int:
+    """How many CUDA devices the driver shows to this process, without torch."""
+    for name in ("libcuda.so.1", "libcuda.so", "nvcuda.dll"):
+        try:
+            driver = ctypes.CDLL(name)
+        except OSError:
+            continue
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+        return count.value
+    return 0
+
+
+def _torch_reason(kind: str, index: int) -> str | None:
+    """Why torch cannot use this device, or None when it can."""
+    try:
+        import torch
+    except ImportError:
+        return "PyTorch is not installed"
+    if kind == "mps":
+        return None if torch.backends.mps.is_available() else "this PyTorch has no use of MPS here"
+    if torch.version.cuda is None and getattr(torch.version, "hip", None) is None:
+        return f"this PyTorch ({torch.__version__}) is built for the CPU only"
+    if not torch.cuda.is_available() or index >= torch.cuda.device_count():
+        return f"this PyTorch ({torch.__version__}, CUDA {torch.version.cuda}) cannot use it with this driver"
+    return None

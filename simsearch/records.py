@@ -1,0 +1,219 @@
+"""Frozen records that travel between the floors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What tells an unchanged file: bytes, nanoseconds since 1970, inode and device number."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a picture: upright width and height in pixels, Pillow's format name, EXIF time."""
+
+    width: int
+    height: int
+    format: str
+    taken_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A file that was read in full: SHA-256 digest (32 bytes), stat, facts, uint8 pixels (H, W, 3)."""
+
+    digest: bytes
+    stat: FileStat
+    facts: Facts
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file whose bytes are known already, so it was hashed and not decoded."""
+
+    digest: bytes
+    stat: FileStat
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An image that cannot be used; transient reasons are tried again on the next run."""
+
+    reason: str
+    transient: bool
+    stat: FileStat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnImage:
+    """Neither signature nor suffix says image."""
+
+
+Outcome = Decoded | Known | Unreadable | NotAnImage
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An image that is not in the index, and why."""
+
+    path: str
+    reason: str
+    transient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One indexed content: vector id, absolute paths in byte order, facts, hex SHA-256."""
+
+    id: int
+    paths: tuple[str, ...]
+    width: int
+    height: int
+    format: str
+    taken_at: str | None
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer. `score` is cosine similarity in -1..1, higher is closer; one hit a content.
+
+    `path` is absolute; `copies` are further files with the same bytes; `id` never changes.
+    """
+
+    path: str
+    score: float
+    id: int
+    width: int
+    height: int
+    copies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """The hits of one query, best first."""
+
+    query: str
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; `total` is None while the scan still counts."""
+
+    scanned: int
+    embedded: int
+    skipped: int
+    finished: int
+    total: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What a run of indexing did.
+
+    scanned = added + updated + moved + unchanged + len(skipped) + ignored. `seconds` is wall time of the
+    whole run and `images_per_second` is embedded / seconds.
+    """
+
+    index: str
+    model: str
+    fallback: str | None
+    device: str
+    scanned: int
+    added: int
+    updated: int
+    moved: int
+    unchanged: int
+    gone: int
+    removed: int
+    ignored: int
+    skipped: tuple[Skipped, ...]
+    embedded: int
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class ViewInfo:
+    """How an index is searched: "exact" or "ivf", recall@10 measured at build, rows searched beside it."""
+
+    kind: str
+    recall: float
+    tail: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """What `simsearch info` shows. `bytes` is the size on disk; `skipped` counts files."""
+
+    index: str
+    format: int
+    model: str
+    fallback: str | None
+    spec: str
+    dim: int
+    photos: int
+    files: int
+    vectors: int
+    skipped: int
+    bytes: int
+    view: ViewInfo
+    roots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something `verify` found: in which file, what, and the command that mends it."""
+
+    file: str
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """The outcome of `verify`."""
+
+    index: str
+    checked: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing was found."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePhoto:
+    """A member of a group; `score` is its cosine to the keeper, `bytes` the file's size."""
+
+    path: str
+    score: float
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Copies of one picture: level, smallest score in the group, the proposed keeper and why."""
+
+    level: str
+    min_score: float
+    keep: str
+    why: str
+    photos: tuple[DuplicatePhoto, ...]

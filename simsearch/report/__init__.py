@@ -1,0 +1,1 @@
+"""Floor 4: records -> terminal tables, machine formats, HTML."""

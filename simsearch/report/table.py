@@ -1,0 +1,205 @@
+"""Records -> tables and lines for a person at a terminal; names are made visible and never cut."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simsearch.report.names import visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from simsearch.records import IndexInfo, IndexReport, QueryResult, Skipped, VerifyReport, ViewInfo
+
+SHOWN_SKIPPED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where a table goes: columns of the terminal (None: as wide as it needs) and whether in colour."""
+
+    width: int | None = None
+    colour: bool = False
+
+
+PLAIN = Screen()
+
+
+def query_table(result: QueryResult, screen: Screen = PLAIN) -> str:
+    """The hits of one query under its name, best first, with the files that hold the same bytes."""
+    table = _table(("#", "right"), ("score", "right"), ("id", "right"), ("size", "right"), ("path", "left"))
+    for rank, hit in enumerate(result.hits, start=1):
+        size = f"{hit.width} x {hit.height}"
+        table.add_row(str(rank), f"{hit.score:.4f}", str(hit.id), size, _name(hit.path))
+        for copy in hit.copies:
+            table.add_row("", "", "", "copy", _name(copy))
+    title = _name(result.query, style="bold")
+    if not result.hits:
+        return _render(screen, title, "  nothing matches")
+    return _render(screen, title, table)
+
+
+def query_tables(results: Iterable[QueryResult], screen: Screen = PLAIN) -> Iterator[str]:
+    """A table for each query, an empty line between two."""
+    for number, result in enumerate(results):
+        yield ("\n" if number else "") + query_table(result, screen)
+
+
+def index_line(report: IndexReport) -> str:
+    """What a run of indexing did, in one line."""
+    counts = {
+        "added": report.added,
+        "updated": report.updated,
+        "moved": report.moved,
+        "unchanged": report.unchanged,
+        "gone": report.gone,
+        "removed": report.removed,
+        "skipped": len(report.skipped),
+        "ignored": report.ignored,
+    }
+    done = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no file found"
+    effort = f"{report.embedded} embedded in {report.seconds:.1f} s"
+    if report.embedded:
+        effort += f" ({report.images_per_second:.1f} photos/s, {report.model} on {report.device})"
+    return f"{visible(report.index)}: {done}; {effort}"
+
+
+def skipped_lines(skipped: Sequence[Skipped], *, more: str, limit: int = SHOWN_SKIPPED) -> Iterator[str]:
+    """Each skipped file with its reason, up to `limit`, then how many more and the command `more`."""
+    for item in skipped[:limit]:
+        yield f"Skipped {visible(item.path)}: {visible(item.reason)}"
+    if len(skipped) > limit:
+        yield f"… and {len(skipped) - limit} more: see {more}"
+
+
+def skipped_table(skipped: Sequence[Skipped], screen: Screen = PLAIN) -> str:
+    """Every skipped file, why, and when it is tried again."""
+    table = _table(("path", "left"), ("reason", "left"), ("tried again", "left"))
+    for item in skipped:
+        again = "every run" if item.transient else "when it changes"
+        table.add_row(_name(item.path), _name(item.reason), again)
+    return _render(screen, table)
+
+
+def info_table(info: IndexInfo, screen: Screen = PLAIN) -> str:
+    """What an index holds, how it was made and how it is searched."""
+    rows = {
+        "index": info.index,
+        "photos": f"{info.photos} in {info.files} files",
+        "skipped": f"{info.skipped} files" + (" (see --skipped)" if info.skipped else ""),
+        "model": f"{info.model}, {info.dim} numbers a photo",
+        "fallback": info.fallback or "",
+        "search": view_line(info.view),
+        "size on disk": human_bytes(info.bytes),
+        "format": str(info.format),
+        "spec": info.spec,
+    }
+    table = _table(("", "left"), ("", "left"), header=False)
+    for what, value in rows.items():
+        if value:
+            table.add_row(what, _name(value))
+    for number, root in enumerate(info.roots):
+        table.add_row("" if number else "roots", _name(root))
+    return _render(screen, table)
+
+
+def view_line(view: ViewInfo) -> str:
+    """How an index is searched, with the measured recall."""
+    line = (
+        "exact, every photo is compared" if view.kind == "exact" else f"{view.kind}, recall {view.recall:.3f}"
+    )
+    return f"{line}, {view.tail} photos beside it" if view.tail and view.kind != "exact" else line
+
+
+def verify_table(report: VerifyReport, screen: Screen = PLAIN) -> str:
+    """The outcome of a check: a line when all is well, else each problem and what mends it."""
+    if report.ok:
+        return f"{visible(report.index)}: {report.checked} vectors checked, no problem found\n"
+    table = _table(("file", "left"), ("problem", "left"), ("what mends it", "left"))
+    for problem in report.problems:
+        table.add_row(_name(problem.file), _name(problem.what), _name(problem.mend))
+    found = f"{len(report.problems)} problem{'s' * (len(report.problems) != 1)}"
+    return _render(screen, f"{visible(report.index)}: {report.checked} vectors checked, {found}", table)
+
+
+def models_table(models: Sequence[Mapping[str, object]], screen: Screen = PLAIN) -> str:
+    """The backbones: name, vector length, download size, licence, source, whether here already."""
+    table = _table(
+        ("model", "left"),
+        ("numbers", "right"),
+        ("MB", "right"),
+        ("at hand", "left"),
+        ("licence", "left"),
+        ("source", "left"),
+    )
+    for model in models:
+        table.add_row(
+            f"{model['name']}{' *' if model['in_use'] else ''}",
+            str(model["dim"]),
+            str(model["megabytes"]),
+            "yes" if model["at_hand"] else "no",
+            str(model["licence"]),
+            str(model["source"]),
+        )
+    used = ["* made the vectors of this index"] if any(model["in_use"] for model in models) else []
+    return _render(screen, table, *used)
+
+
+def human_bytes(count: int) -> str:
+    """A size for a person: 999 B, 1.5 kB, 94.2 MB."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _table(*columns: tuple[str, str], header: bool = True) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=header, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for title, side in columns:
+        # Folding wraps a long name over several lines; anything else would cut it.
+        wrap = side == "left"
+        table.add_column(
+            title, justify="right" if side == "right" else "left", overflow="fold", no_wrap=not wrap
+        )
+    return table
+
+
+def _name(name: str, style: str = "") -> RenderableType:
+    from rich.text import Text
+
+    return Text(visible(name), style=style, overflow="fold")
+
+
+def _render(screen: Screen, *parts: RenderableType) -> str:
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    def console(width: int) -> Console:
+        return Console(
+            file=io.StringIO(),
+            width=width,
+            force_terminal=screen.colour,
+            color_system="standard" if screen.colour else None,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            legacy_windows=False,
+        )
+
+    width = screen.width
+    if width is None:
+        wide = console(1_000_000)
+        width = max(Measurement.get(wide, wide.options, part).maximum for part in parts) + 1
+    target = console(width)
+    for part in parts:
+        target.print(part, soft_wrap=isinstance(part, str))
+    text = target.file.getvalue()  # type: ignore[attr-defined]
+    return "".join(line.rstrip() + "\n" for line in text.split("\n")[:-1])

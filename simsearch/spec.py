@@ -1,0 +1,69 @@
+"""EmbeddingSpec: what makes two vectors comparable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from simsearch.errors import FormatUnknown
+from simsearch.framing import Framing
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpec:
+    """Everything that decides what an embedding is; runtime and device are not part of it.
+
+    Attributes:
+        backbone: name of the network without its classifier, e.g. "resnet50".
+        weights_sha256: hex SHA-256 of the checkpoint file's bytes.
+        dim: length of a vector.
+        pooling: "avg", "max" or "gem" over the last feature map.
+        resize, crop: pixels, see `Framing`.
+        interpolation: "bilinear" or "bicubic".
+        mean, std: per RGB channel, on pixels scaled to 0..1.
+        reduced_decode: see `Framing`.
+        precision: "float32"; other arithmetic gives another kind of vector.
+    """
+
+    backbone: str
+    weights_sha256: str
+    dim: int
+    pooling: str
+    resize: int
+    crop: int
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    reduced_decode: int = 2
+    precision: str = "float32"
+
+    @property
+    def framing(self) -> Framing:
+        """The part of the spec that turns a picture into pixels."""
+        return Framing(self.resize, self.crop, self.interpolation, self.reduced_decode)
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no blanks."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def id(self) -> str:
+        """Hex SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> EmbeddingSpec:
+        """The spec that `to_json` wrote. Raises FormatUnknown on anything else."""
+        try:
+            values: dict[str, Any] = json.loads(text)
+            if set(values) != {field.name for field in fields(cls)}:
+                raise ValueError("unexpected fields")
+            values["mean"], values["std"] = tuple(values["mean"]), tuple(values["std"])
+            return cls(**values)
+        except (ValueError, TypeError) as exc:
+            raise FormatUnknown(
+                f"The index describes its embeddings in a way this version does not know ({exc}); "
+                "update simsearch, or index the photos again into a new index."
+            ) from exc

@@ -1,0 +1,1 @@
+"""Floor 1: records and vectors on disk (format 1, see docs/format.md)."""

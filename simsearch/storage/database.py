@@ -1,0 +1,159 @@
+"""SQLite through SQLAlchemy Core: connections, transactions, and SQLite's errors made ours."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from simsearch.errors import IndexDamaged, IndexUnwritable, SimsearchError
+
+BUSY_MS = 30_000
+NETWORK = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "fuse.sshfs",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "fuse.glusterfs",
+}
+
+
+class Database:
+    """The `index.db` of one index.
+
+    A reader's transaction is one snapshot. A writer's is `BEGIN IMMEDIATE`, since a deferred one that
+    turns into a writer ignores the busy time-out. `synchronous=FULL`: a commit that returned is on disk.
+    See https://www.sqlite.org/wal.html
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        self.immutable = not create and not os.access(path.parent, os.W_OK)
+        if self.immutable and _has_unmerged_log(path):
+            raise IndexUnwritable(
+                f"{path.parent} is read-only and was not closed cleanly. "
+                "Open it once where it can be written (simsearch info), then use it read-only."
+            )
+        mode = "ro&immutable=1" if self.immutable else "rwc" if create else "rw"
+        self._uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
+        self._watch: sqlite3.Connection | None = None
+        self._watch_lock = threading.Lock()
+        self._engine = sa.create_engine(
+            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=4, max_overflow=60
+        )
+
+        @event.listens_for(self._engine, "begin")
+        def begin(connection: sa.Connection) -> None:
+            immediate = connection.get_execution_options().get("simsearch_write", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    def journal(self) -> str:
+        """Choose WAL, or DELETE where SQLite or a network file system refuses it; the mode in force."""
+        wanted = "DELETE" if network_filesystem(self.path.parent) else "WAL"
+        with self._guard(), self._engine.connect() as connection:
+            raw = connection.connection.dbapi_connection
+            if raw is None:
+                raise IndexDamaged(f"Cannot open {self.path}.")
+            return str(raw.execute(f"PRAGMA journal_mode={wanted}").fetchone()[0])
+
+    def pragma(self, name: str) -> Any:
+        """The value of a pragma, e.g. user_version."""
+        with self.read() as connection:
+            return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One read transaction: everything inside sees the same snapshot."""
+        with self._guard(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One write transaction, committed at the end, rolled back on any error."""
+        with self._guard(), self._engine.connect() as connection:
+            writing = connection.execution_options(simsearch_write=True)
+            with writing.begin():
+                yield writing
+
+    def version(self) -> int:
+        """A number that changes when any other connection has committed (`PRAGMA data_version`)."""
+        with self._guard(), self._watch_lock:
+            if self._watch is None:
+                self._watch = self._connect()
+            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close all connections; the last one out merges the log into the database."""
+        with self._watch_lock:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
+        self._engine.dispose()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        if not self.immutable:
+            connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as exc:
+            raise self._ours(exc.orig) from exc
+        except sqlite3.Error as exc:
+            raise self._ours(exc) from exc
+
+    def _ours(self, error: BaseException | None) -> SimsearchError:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return IndexDamaged(
+                f"{self.path} is damaged ({error}). Run: simsearch verify -i {self.path.parent}"
+            )
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return IndexUnwritable(f"{self.path} has been busy for {BUSY_MS // 1000} s. Try again.")
+        return IndexUnwritable(
+            f"SQLite cannot use {self.path}: {error} ({name or type(error).__name__}). "
+            "What was committed before is safe; check permissions and free space, then run the command again."
+        )
+
+
+def network_filesystem(folder: Path) -> bool:
+    """Whether `folder` lies on a network file system, where WAL's shared memory does not work."""
+    try:
+        lines = (
+            Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        )
+    except OSError:
+        return False
+    here, best, kind = os.path.realpath(folder), "", ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        point = left.split()[4].encode().decode("unicode_escape")
+        if len(point) >= len(best) and (here == point or here.startswith(point.rstrip("/") + "/")):
+            best, kind = point, right.split()[0]
+    return kind in NETWORK
+
+
+def _has_unmerged_log(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0

@@ -1,0 +1,147 @@
+"""What changes the database: rows with their seals, always inside the caller's one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from simsearch.paths import relative
+from simsearch.records import Facts, FileStat
+from simsearch.storage.catalog import WHOLE, Root, content_by_digest, sealed_rows
+from simsearch.storage.schema import SEALED, contents, files, roots, seal, settings, vectors
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file as it was just read: `digest` of an indexed picture, or the `reason` why it is skipped.
+
+    `file_id` names the row to edit (a changed or moved file); None adds one. `read_ns` is when the file
+    was read, in ns since 1970.
+    """
+
+    root_id: int
+    relpath: bytes
+    stat: FileStat
+    read_ns: int
+    digest: bytes | None = None
+    reason: str | None = None
+    transient: bool = False
+    file_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewVector:
+    """A content seen for the first time, and where its vector lies."""
+
+    digest: bytes
+    facts: Facts
+    segment: int
+    row: int
+    crc32: int
+
+
+def put_settings(connection: sa.Connection, values: dict[str, str]) -> None:
+    """Write settings, replacing those of the same key."""
+    for key, value in values.items():
+        connection.execute(sa.delete(settings).where(settings.c.key == key))
+        connection.execute(sa.insert(settings), _sealed(settings, {"key": key, "value": value}))
+
+
+def drop_setting(connection: sa.Connection, key: str) -> None:
+    """Forget a setting."""
+    connection.execute(sa.delete(settings).where(settings.c.key == key))
+
+
+def put_root(connection: sa.Connection, path: bytes) -> Root:
+    """Add the root `path`; roots that lie below it are folded into it, with their files."""
+    known = {row["path"]: row["id"] for row in sealed_rows(connection, roots, sa.select(roots))}
+    if path in known:
+        return Root(known[path], path)
+    root = Root(max(known.values(), default=0) + 1, path)
+    connection.execute(sa.insert(roots), _sealed(roots, {"id": root.id, "path": path}))
+    for other, other_id in known.items():
+        inside = relative(other, path)
+        if inside is None:
+            continue
+        query = sa.select(files).where(files.c.root_id == other_id)
+        for row in list(sealed_rows(connection, files, query)):
+            moved = inside + b"/" + row["relpath"] if row["relpath"] else inside
+            _update_file(connection, row["id"], {**row, "root_id": root.id, "relpath": moved})
+        connection.execute(sa.delete(roots).where(roots.c.id == other_id))
+    return root
+
+
+def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> list[int]:
+    """Add contents with their vectors; the ids of the vectors, which are never used again."""
+    content_id = int(connection.execute(sa.select(sa.func.max(contents.c.id))).scalar() or 0)
+    sequence = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'")
+    vector_id = int(connection.execute(sequence).scalar() or 0)
+    content_rows, vector_rows = [], []
+    for item in new:
+        content_id, vector_id = content_id + 1, vector_id + 1
+        facts = item.facts
+        values: dict[str, Any] = {
+            "id": content_id,
+            "sha256": item.digest,
+            "width": facts.width,
+            "height": facts.height,
+            "format": facts.format,
+            "taken_at": facts.taken_at,
+            "hashes": None,
+        }
+        content_rows.append(_sealed(contents, values))
+        values = {
+            "id": vector_id,
+            "content_id": content_id,
+            "part": WHOLE,
+            "segment": item.segment,
+            "row": item.row,
+            "crc32": item.crc32,
+        }
+        vector_rows.append(_sealed(vectors, values))
+    if content_rows:
+        connection.execute(sa.insert(contents), content_rows)
+        connection.execute(sa.insert(vectors), vector_rows)
+    return [row["id"] for row in vector_rows]
+
+
+def put_files(connection: sa.Connection, changes: Iterable[FileChange]) -> None:
+    """Add or edit the rows of files."""
+    added = []
+    for change in changes:
+        values = {
+            "root_id": change.root_id,
+            "relpath": change.relpath,
+            "size": change.stat.size,
+            "mtime_ns": change.stat.mtime_ns,
+            "inode": change.stat.inode,
+            "device": change.stat.device,
+            "read_ns": change.read_ns,
+            "content_id": content_by_digest(connection, change.digest) if change.digest else None,
+            "reason": change.reason,
+            "transient": change.transient,
+        }
+        if change.file_id is None:
+            added.append(_sealed(files, values))
+        else:
+            _update_file(connection, change.file_id, values)
+    if added:
+        connection.execute(sa.insert(files), added)
+
+
+def drop_files(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Forget files; their contents and vectors stay until compaction, so that what comes back is adopted."""
+    for start in range(0, len(ids), 500):
+        connection.execute(sa.delete(files).where(files.c.id.in_(ids[start : start + 500])))
+
+
+def _update_file(connection: sa.Connection, file_id: int, values: dict[str, Any]) -> None:
+    connection.execute(sa.update(files).where(files.c.id == file_id), _sealed(files, values))
+
+
+def _sealed(table: sa.Table, values: dict[str, Any]) -> dict[str, Any]:
+    names = SEALED[table.name]
+    return {**{name: values[name] for name in names}, "seal": seal(values[name] for name in names)}

@@ -1,0 +1,42 @@
+"""What a view is: vectors -> candidate ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.errors import SimsearchError
+
+Ids = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+Blocks = Callable[[], Iterator[tuple[Ids, Vectors]]]
+
+
+class View(Protocol):
+    """Searches the vectors of one collection.
+
+    `search` takes float32 queries (m, d) and gives for each an int64 array of candidate ids, best first:
+    no id twice, no -1, exactly min(k, number allowed) of them for an exact view. `allowed` restricts the
+    answer to these ids (ascending), None allows all. The caller ranks candidates by their true vectors.
+    """
+
+    kind: str
+
+    def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> list[Ids]:
+        """Candidate ids of each query."""
+        ...
+
+
+def check_queries(queries: Vectors, dim: int) -> Vectors:
+    """`queries` as float32 (m, dim). Raises SimsearchError for a wrong shape, NaN or infinity."""
+    array = np.atleast_2d(np.ascontiguousarray(queries, dtype=np.float32))
+    if array.ndim != 2 or array.shape[1] != dim:
+        raise SimsearchError(
+            f"A query must have {dim} numbers, as the index's vectors do; got shape {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise SimsearchError("A query vector holds NaN or infinity; nothing can be compared with it.")
+    return array

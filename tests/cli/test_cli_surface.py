@@ -1,0 +1,216 @@
+"""The commands, their flags, their errors and exit codes, and what help does not load."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from conftest import simsearch
+
+from simsearch.cli import run
+from simsearch.cli.app import app
+
+COMMON = {"-i", "--index", "--json", "-q", "--quiet", "--debug"}
+SURFACE = {
+    "index": {
+        *("--model", "--weights", "--pooling", "--device", "--runtime", "--batch-size", "--workers"),
+        *("--exclude", "--hidden", "--prune", "--yes", "--strict", "--retry-skipped"),
+    },
+    "query": {
+        *("-k", "--min-score", "--max-score", "--include-self", "--id", "--format", "-0", "--null"),
+        *("--html", "--open"),
+    },
+    "info": {"--skipped"},
+    "verify": set(),
+    "rebuild": {"--view", "--recall"},
+    "models": set(),
+}
+
+HEAVY = {"torch", "torchvision", "faiss", "streamlit", "sqlalchemy", "onnxruntime", "numpy", "PIL", "rich"}
+
+
+def command_of(name: str) -> click.Command:
+    with app.make_context("simsearch", [name], resilient_parsing=True) as context:
+        command = app.get_command(context, name)
+    assert command is not None
+    return command
+
+
+# Commands and flags
+
+
+def test_the_commands_in_their_order(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ") and line.split()[0] in SURFACE] == [
+        *SURFACE
+    ]
+    assert lines.index("Commands:") < lines.index("Maintenance:")
+    assert not any(line.endswith("...") for line in lines if line.startswith("  "))
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_the_flags_of_a_command(name: str) -> None:
+    flags = {flag for p in command_of(name).params if isinstance(p, click.Option) for flag in p.opts}
+    assert flags == SURFACE[name] | COMMON
+    assert all(p.help for p in command_of(name).params if isinstance(p, click.Option))
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith(f"Usage: simsearch {name} [OPTIONS]")
+    assert err == ""
+
+
+def test_the_choices_of_the_manual() -> None:
+    choices = {
+        p.opts[0]: list(p.type.choices)
+        for name in SURFACE
+        for p in command_of(name).params
+        if isinstance(p.type, click.Choice)
+    }
+    assert choices == {
+        "--pooling": ["avg", "max", "gem"],
+        "--runtime": ["auto", "onnx", "torch"],
+        "--format": ["table", "json", "jsonl", "csv", "paths"],
+        "--view": ["auto", "exact", "ivf"],
+    }
+
+
+def test_version() -> None:
+    import simsearch as package
+
+    done = simsearch("--version")
+    assert done.stdout.decode() == f"simsearch {package.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in SURFACE)])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys; from simsearch.cli import run; code = run(sys.argv[1:]); "
+        "print(code, *(name for name in sys.modules if '.' not in name), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=True)
+    exit_code, *loaded = done.stderr.decode().split()
+    assert exit_code == "0"
+    assert HEAVY.isdisjoint(loaded)
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Usage"),
+        (["qeury"], "Did you mean 'query'?"),
+        (["query"], "Give an IMAGE"),
+        (["query", "a.jpg", "-k", "0"], "-k"),
+        (["query", "a.jpg", "--min-score", "1.5"], "--min-score"),
+        (["query", "a.jpg", "--max-score", "nan"], "--max-score"),
+        (["query", "a.jpg", "--min-score", ".5", "--max-score", ".4"], "nothing can match"),
+        (["query", "a.jpg", "-0"], "--format paths"),
+        (["query", "a.jpg", "--json", "--format", "csv"], "contradict"),
+        (["query", "-", "-"], "give - once"),
+        (["index", "x", "--workers", "0"], "--workers"),
+        (["index", "x", "--pooling", "sum"], "--pooling"),
+        (["index", "x", "-i", ""], "-i"),
+        (["rebuild", "--recall", "0"], "--recall"),
+        (["info", "--nonesuch"], "--nonesuch"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_2_and_says_why(
+    arguments: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert said in err
+
+
+# Errors
+
+
+@pytest.mark.parametrize("name", ["query", "info", "verify", "rebuild", "models"])
+def test_a_missing_index_is_one_line_on_stderr(name: str, tmp_path: Path) -> None:
+    image = ["photo.jpg"] if name == "query" else []
+    done = simsearch(name, *image, "-i", tmp_path / "none")
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert done.stderr.decode().startswith(f"Error: There is no index at {tmp_path}/none.")
+    assert done.stderr.count(b"\n") == 1
+
+    done = simsearch(name, *image, "-i", tmp_path / "none", "--debug")
+    assert done.returncode == 1
+    assert b"Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(b"Error: There is no index")
+
+
+def test_a_control_character_in_an_error_is_shown_and_not_sent(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["info", "-i", f"{tmp_path}/a\x1b[31m\nb"]) == 1
+    assert "a\\x1b[31m\\nb" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (
+            ZeroDivisionError("a\n  b"),
+            1,
+            "Error: ZeroDivisionError: a b (this is a bug in simsearch; run again with",
+        ),
+        (EOFError("frame"), 1, "Error: EOFError: frame (this is a bug"),
+        (BrokenPipeError(32, "worker"), 1, "Error: BrokenPipeError: [Errno 32] worker (this is a bug"),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_goes_wrong_unexpectedly(
+    error: BaseException,
+    code: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("simsearch.models.registry.list_backbones", lambda: throw(error))
+    assert run(["models"]) == code
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(line)
+    assert err.count("\n") == 1
+    assert run(["models", "--debug"]) == code
+    assert ("Traceback" in capfd.readouterr().err) is (code == 1)
+
+
+def throw(error: BaseException) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize("arguments", ["models", "models --json", "--help"])
+def test_a_reader_that_leaves_early_is_no_error(arguments: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "simsearch", *arguments.split()]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="data: this system has no /dev/full")
+def test_an_answer_that_cannot_be_written_is_an_error() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "simsearch", "models"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"Error: The answer cannot be written to standard output: ")
+    assert done.stderr.count(b"\n") == 1
