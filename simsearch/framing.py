@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+LONGEST = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Framing:
     """Shorter side to `resize` pixels, then the central `crop` x `crop`.
@@ -31,7 +34,7 @@ def frame(image: Image, framing: Framing) -> NDArray[np.uint8]:
     """Resize and centre-crop an upright RGB `image`; returns uint8 (crop, crop, 3).
 
     Equals `torchvision.transforms.functional.resize` and `center_crop` on the same PIL image, pixel for
-    pixel. See https://docs.pytorch.org/vision/stable/transforms.html
+    pixel, but for strips more than 16 times as long as wide, of which only the middle is enlarged. See https://docs.pytorch.org/vision/stable/transforms.html
     """
     from PIL import Image as pillow
 
@@ -41,6 +44,12 @@ def frame(image: Image, framing: Framing) -> NDArray[np.uint8]:
     }
     width, height = image.size
     short, long = min(width, height), max(width, height)
+    if long > LONGEST * short:
+        # Only the middle is kept in the end; all of a thin strip, enlarged, would need gigabytes.
+        left, top = max(0, (width - LONGEST * short) // 2), max(0, (height - LONGEST * short) // 2)
+        image = image.crop((left, top, width - left, height - top))
+        width, height = image.size
+        long = max(width, height)
     scaled = max(1, int(framing.resize * long / short))
     size = (framing.resize, scaled) if width <= height else (scaled, framing.resize)
     if size != image.size:

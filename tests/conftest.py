@@ -97,5 +97,11 @@ def simsearch(
     """Run the command line as a user would, in a process of its own."""
     command = [sys.executable, "-m", "simsearch", *map(os.fspath, args)]
     return subprocess.run(
-        command, cwd=cwd, input=input, capture_output=True, env={**os.environ, **env}, timeout=300, check=False
+        command,
+        cwd=cwd,
+        input=input,
+        capture_output=True,
+        env={**os.environ, **env},
+        timeout=300,
+        check=False,
     )

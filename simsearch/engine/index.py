@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,20 +16,18 @@ from numpy.typing import NDArray
 
 from simsearch.engine.ranking import Wanted, checked_rows, content_paths, rank
 from simsearch.engine.snapshot import Snapshot
-from simsearch.errors import IndexEmpty, IndexMissing, IndexUnwritable, NotIndexed
+from simsearch.errors import IndexEmpty, IndexMissing, NotIndexed
 from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, relative, text
 from simsearch.records import Facts, FileStat, Hit, IndexInfo, Photo, Skipped
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.database import Database
 from simsearch.storage.schema import FORMAT
-from simsearch.storage.segments import SegmentHeader, SegmentStore, sync_folder
+from simsearch.storage.segments import SegmentHeader, SegmentStore
 from simsearch.storage.writer import FileChange, NewVector
 from simsearch.views.base import check_queries
 
 Vectors = NDArray[np.float32]
-
-YOUNG_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +192,7 @@ class Index:
                 continue
             with self.database.read() as connection:
                 row = catalog.file_at(connection, root.id, inside)
-            if row is not None and is_unchanged(row, _stat(path)):
+            if row is not None and row.is_unchanged(_stat(path)):
                 return row.content_id
         return None
 
@@ -276,53 +273,6 @@ class Index:
                 placed.append(NewVector(item.digest, item.facts, segment, row, zlib.crc32(vector.data)))
                 row += 1
         return placed
-
-
-def create_index(folder: Path, spec: EmbeddingSpec, *, weights_path: str, fallback: str | None) -> Index:
-    """Make an empty index in `folder`; the caller holds its lock.
-
-    Tables and settings appear in one transaction, so that a crash leaves an index or none.
-    """
-    database = Database(folder / DATABASE, create=True)
-    if not migrations.check(database):
-        database.journal()
-        values = {
-            "uuid": uuid.uuid4().hex,
-            "spec": spec.to_json(),
-            "weights_path": weights_path,
-            "end": "[1, 0]",
-        }
-        if fallback is not None:
-            values["fallback"] = fallback
-        with database.write() as connection:
-            migrations.create(connection)
-            writer.put_settings(connection, values)
-        sync_folder(folder)
-    return Index(folder, database)
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make the folders of an index. Raises IndexUnwritable when the place cannot be written."""
-    try:
-        (folder / "segments").mkdir(parents=True, exist_ok=True)
-        (folder / "views").mkdir(exist_ok=True)
-        sync_folder(folder)
-    except OSError as exc:
-        raise IndexUnwritable(
-            f"Cannot make an index at {folder}: {exc.strerror or exc}. Name another place with -i."
-        ) from exc
-
-
-def is_unchanged(row: catalog.FileRow, stat: FileStat | None) -> bool:
-    """Whether a file is as it was read: same size, mtime and inode, and not written within 2 s of the read.
-
-    A file written again within the clock's grain keeps its mtime, so a young one is not believed. The
-    device number is left out, since it changes when disks are plugged in another order.
-    """
-    if stat is None:
-        return False
-    same = (stat.size, stat.mtime_ns, stat.inode) == (row.stat.size, row.stat.mtime_ns, row.stat.inode)
-    return same and row.stat.mtime_ns < row.read_ns - YOUNG_NS
 
 
 def _stat(path: bytes) -> FileStat | None:

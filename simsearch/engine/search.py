@@ -96,7 +96,7 @@ class Searcher:
             vector = self.index.vectors([vector_id])[0]
         else:
             self._refuse_empty()
-            vector = self._embed(where)
+            vector = self._embed(Path(text(where)))
         return QueryResult(text(where), self._search(vector, options, own))
 
     def query_bytes(self, data: bytes, label: str = "-", options: QueryOptions | None = None) -> QueryResult:
@@ -122,7 +122,7 @@ class Searcher:
 
     def thumbnail(self, path: str, side: int = 256) -> bytes | None:
         """JPEG bytes of a small upright picture, or None where the file cannot be read now."""
-        return thumbnail(os.fsencode(path), side, store=self.index.path / "thumbs.db")
+        return thumbnail(Path(path), side=side, store=self.index.path / "thumbs.db")
 
     def _refuse_empty(self) -> None:
         if not len(self.index):
@@ -130,8 +130,8 @@ class Searcher:
                 f"The index at {self.index.path} holds no photo. Add some: simsearch index FOLDER"
             )
 
-    def _embed(self, source: bytes) -> Vectors:
-        """The vector of a file (path as bytes that start with a slash) or of a picture's bytes."""
+    def _embed(self, source: bytes | Path) -> Vectors:
+        """The vector of a file, or of a picture's bytes."""
         decoded = decode_here(source, self.index.spec.framing)
         known = self.index.vector_id_of(digest=decoded.digest)
         if known is not None:

@@ -51,9 +51,7 @@ FORMATS: tuple[Format, ...] = (
         rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n",
         "jp2 j2k j2c jpc jpf jpx",
     ),
-    _format(
-        "PPM", "PpmImagePlugin", rb"P[1-6fF]" + _GAP + rb"\d+" + _GAP + rb"\d+\s", "ppm pgm pbm pnm pfm"
-    ),
+    _format("PPM", "PpmImagePlugin", rb"P[1-6fF]" + _GAP + rb"\d+" + _GAP + rb"\d+\s", "ppm pgm pbm pnm pfm"),
     _format("PSD", "PsdImagePlugin", rb"8BPS\0\x01", "psd"),
     _format("QOI", "QoiImagePlugin", rb"qoif", "qoi"),
     _format("DDS", "DdsImagePlugin", rb"DDS \x7c\0\0\0", "dds"),
@@ -87,7 +85,7 @@ FORMATS: tuple[Format, ...] = (
 """In the order in which a decoder is tried. Documents and drawings (PDF, EPS, SVG, WMF) are no photos."""
 
 _RAW_SUFFIXES = frozenset(
-    "3fr arw cr2 cr3 crw dcr dng erf iiq kdc mef mrw nef nrw orf pef raf rw2 rwl sr2 srf srw x3f".split()
+    ["3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f"]
 )
 _RAW_SIGNATURE = re.compile(
     rb"II\*\0.{4}CR\x02|II\x1a\0.{4}HEAPCCDR|.{4}ftypcrx |FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0|\0MRM|FOVb",

@@ -124,7 +124,9 @@ def file_stat(found: os.stat_result) -> FileStat:
 
 def _walk(root: bytes, below: bytes, passed_over: Callable[[bytes, bytes], bool]) -> Iterator[Found]:
     # A stack of open listings, not recursion: trees may be deeper than the interpreter's limit.
-    stack: list[Iterator[tuple[bytes, os.stat_result | None] | Unlistable]] = [_list(root, below, passed_over)]
+    stack: list[Iterator[tuple[bytes, os.stat_result | None] | Unlistable]] = [
+        _list(root, below, passed_over)
+    ]
     while stack:
         step = next(stack[-1], None)
         if step is None:
@@ -144,7 +146,9 @@ def _list(
     try:
         with os.scandir(join(root, folder)) as listing:
             # A folder sorts as its name and a slash, which is how its files' paths sort.
-            entries = sorted((e.name + b"/" if e.is_dir(follow_symlinks=False) else e.name, e) for e in listing)
+            entries = sorted(
+                (e.name + b"/" if e.is_dir(follow_symlinks=False) else e.name, e) for e in listing
+            )
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as exc:

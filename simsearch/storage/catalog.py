@@ -17,6 +17,7 @@ from simsearch.storage.schema import SEALED, contents, files, roots, seal, setti
 
 CHUNK = 500
 WHOLE = "whole"
+YOUNG_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,17 @@ class FileRow:
     content_id: int | None
     reason: str | None
     transient: bool
+
+    def is_unchanged(self, stat: FileStat | None) -> bool:
+        """Whether a file is as it was read: same size, mtime, inode, and not written within 2 s of the read.
+
+        A file written again within the clock's grain keeps its mtime, so a young one is not believed. The
+        device number is left out, since it changes when disks are plugged in another order.
+        """
+        if stat is None:
+            return False
+        same = (stat.size, stat.mtime_ns, stat.inode) == (self.stat.size, self.stat.mtime_ns, self.stat.inode)
+        return same and self.stat.mtime_ns < self.read_ns - YOUNG_NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simsearch.engine.index import Index, create_index, prepare_folder
+from simsearch.engine.create import create_index, prepare_folder
+from simsearch.engine.index import Index
 from simsearch.engine.indexing.ledger import Ledger
 from simsearch.engine.indexing.pipeline import Read, ReadAhead
 from simsearch.engine.indexing.survey import Scope, Survey

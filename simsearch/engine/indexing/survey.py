@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from simsearch.engine.index import is_unchanged
 from simsearch.media.scan import ScannedFile, ScanRules, scan
 from simsearch.paths import join, text
 from simsearch.records import FileStat, Skipped
@@ -115,7 +114,7 @@ class Survey:
 
     def _settled(self, root: Root, row: FileRow, stat: FileStat) -> bool:
         """Count a file that needs no reading; False when it does."""
-        if not is_unchanged(row, stat):
+        if not row.is_unchanged(stat):
             return False
         self.devices[row.stat.device] = stat.device
         if row.reason is None:

@@ -1,0 +1,49 @@
+"""Making an empty index: folders, then everything else in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from simsearch.engine.index import Index
+from simsearch.errors import IndexUnwritable
+from simsearch.paths import DATABASE
+from simsearch.spec import EmbeddingSpec
+from simsearch.storage import migrations, writer
+from simsearch.storage.database import Database
+from simsearch.storage.segments import sync_folder
+
+
+def create_index(folder: Path, spec: EmbeddingSpec, *, weights_path: str, fallback: str | None) -> Index:
+    """Make an empty index in `folder`; the caller holds its lock.
+
+    Tables and settings appear in one transaction, so that a crash leaves an index or none.
+    """
+    database = Database(folder / DATABASE, create=True)
+    if not migrations.check(database):
+        database.journal()
+        values = {
+            "uuid": uuid.uuid4().hex,
+            "spec": spec.to_json(),
+            "weights_path": weights_path,
+            "end": "[1, 0]",
+        }
+        if fallback is not None:
+            values["fallback"] = fallback
+        with database.write() as connection:
+            migrations.create(connection)
+            writer.put_settings(connection, values)
+        sync_folder(folder)
+    return Index(folder, database)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folders of an index. Raises IndexUnwritable when the place cannot be written."""
+    try:
+        (folder / "segments").mkdir(parents=True, exist_ok=True)
+        (folder / "views").mkdir(exist_ok=True)
+        sync_folder(folder)
+    except OSError as exc:
+        raise IndexUnwritable(
+            f"Cannot make an index at {folder}: {exc.strerror or exc}. Name another place with -i."
+        ) from exc

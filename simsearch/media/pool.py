@@ -1,0 +1,248 @@
+"""Decoding in worker processes, each with a deadline and a memory limit; a bad file costs only itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from simsearch.errors import PhotoUnreadable
+from simsearch.framing import Framing
+from simsearch.media.decode import DecodeLimits, decode
+from simsearch.media.files import FileUnreadable, read_file
+from simsearch.media.worker import STAT, send
+from simsearch.records import Decoded, Facts, FileStat, Known, NotAnImage, Outcome, Unreadable
+
+MEMORY = 3 << 29  # bytes of address space a worker: 1.5 GiB
+SECONDS = 30.0
+
+
+class _Late(Exception):
+    """The worker did not answer in time."""
+
+
+class _Dead(Exception):
+    """The worker is gone."""
+
+
+class _Worker:
+    """One decoding process and its two pipes."""
+
+    def __init__(self, setup: bytes) -> None:
+        package = str(Path(__file__).resolve().parents[2])
+        search = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), package]))
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        # A session of its own keeps Ctrl-C from it. Spawned, never forked: a fork would hold the index's lock.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "simsearch.media.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            close_fds=True,
+            bufsize=0,
+            env={**os.environ, **threads, "PYTHONPATH": search},
+        )
+        self._in = cast(BinaryIO, self._process.stdin)
+        self._out = cast(BinaryIO, self._process.stdout)
+        self.send(setup)
+
+    def send(self, payload: bytes) -> None:
+        """Write a frame."""
+        try:
+            send(self._in, payload)
+        except (OSError, ValueError) as exc:
+            raise _Dead from exc
+
+    def receive(self, until: float) -> bytes:
+        """Read a frame before the monotonic time `until`."""
+        (size,) = struct.unpack(">I", self._exactly(4, until))
+        return self._exactly(size, until)
+
+    def _exactly(self, size: int, until: float) -> bytes:
+        chunks: list[bytes] = []
+        poll = select.poll()
+        try:
+            fd = self._out.fileno()
+            poll.register(fd, select.POLLIN)
+            while size:
+                left = until - time.monotonic()
+                if left <= 0 or not poll.poll(left * 1000):
+                    raise _Late
+                chunk = os.read(fd, min(size, 1 << 20))
+                if not chunk:
+                    raise _Dead
+                chunks.append(chunk)
+                size -= len(chunk)
+        except (OSError, ValueError) as exc:
+            raise _Dead from exc
+        return b"".join(chunks)
+
+    def kill(self) -> None:
+        """End the process at once; safe from any thread."""
+        self._process.kill()
+
+    def reap(self) -> None:
+        """End the process and free its pipes."""
+        self._process.kill()
+        self._process.wait()
+        self._in.close()
+        self._out.close()
+
+
+class DecodePool:
+    """Reads files in `workers` processes, started when first needed, replaced when they fail.
+
+    Args:
+        framing: the square that pixels come back in.
+        limits: bounds on pixels and bytes.
+        seconds: how long reading and decoding one file may take.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        framing: Framing,
+        *,
+        limits: DecodeLimits | None = None,
+        seconds: float = SECONDS,
+    ) -> None:
+        limits = limits or DecodeLimits()
+        self._seconds = seconds
+        self._setup = json.dumps(
+            {
+                "framing": asdict(framing),
+                "limits": asdict(limits),
+                "seconds": seconds,
+                "memory": MEMORY,
+                "parent": os.getpid(),
+            }
+        ).encode()
+        self._free: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        for _ in range(max(1, workers)):
+            self._free.put(None)
+        self._alive: set[_Worker] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> DecodePool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self, path: bytes, known: Callable[[bytes], bool] = lambda _: False) -> Outcome:
+        """Read a file; `known(digest)`, called in this thread, says whether its bytes need no decoding.
+
+        Thread-safe; waits for a free worker.
+        """
+        worker = self._free.get()
+        try:
+            worker = worker or self._start()
+            outcome = self._exchange(worker, path, known)
+        except (_Late, _Dead) as exc:
+            if worker is not None:
+                self._discard(worker)
+                worker = None
+            late = isinstance(exc, _Late)
+            reason = (
+                f"took longer than {self._seconds:g} s to decode" if late else "the decoder crashed on it"
+            )
+            outcome = Unreadable(reason, transient=late)
+        except BaseException:
+            if worker is not None:
+                self._discard(worker)
+                worker = None
+            raise
+        finally:
+            self._free.put(worker)
+        return outcome
+
+    def close(self) -> None:
+        """End all workers at once; a read that goes on in another thread comes back as unreadable."""
+        with self._lock:
+            self._closed = True
+            alive, self._alive = self._alive, set()
+        for worker in alive:
+            worker.kill()
+        for worker in alive:
+            worker.reap()
+
+    def _start(self) -> _Worker:
+        with self._lock:
+            if self._closed:
+                raise _Dead
+            worker = _Worker(self._setup)
+            self._alive.add(worker)
+            return worker
+
+    def _discard(self, worker: _Worker) -> None:
+        with self._lock:
+            mine = worker in self._alive
+            self._alive.discard(worker)
+        if mine:
+            worker.reap()
+
+    def _exchange(self, worker: _Worker, path: bytes, known: Callable[[bytes], bool]) -> Outcome:
+        until = time.monotonic() + self._seconds
+        worker.send(path)
+        reply = worker.receive(until)
+        if reply[:1] == b"N":
+            return NotAnImage()
+        if reply[:1] == b"U":
+            return _unreadable(reply)
+        digest, stat = reply[1:33], FileStat(*STAT.unpack(reply[33:]))
+        if known(digest):
+            worker.send(b"k")
+            return Known(digest, stat)
+        worker.send(b"g")
+        reply = worker.receive(until)
+        if reply[:1] == b"U":
+            return _unreadable(reply)
+        (size,) = struct.unpack(">I", reply[1:5])
+        head = json.loads(reply[5 : 5 + size])
+        pixels = np.frombuffer(reply, dtype=np.uint8, offset=5 + size).reshape(head["shape"])
+        return Decoded(digest, stat, Facts(**head["facts"]), pixels)
+
+
+def decode_here(source: bytes | Path, framing: Framing, limits: DecodeLimits | None = None) -> Decoded:
+    """Decode one picture in this process: a `Path`, or a picture's bytes.
+
+    Raises PhotoUnreadable with the path and the reason.
+    """
+    limits = limits or DecodeLimits()
+    label = str(source) if isinstance(source, Path) else "The picture"
+    try:
+        if isinstance(source, Path):
+            data, stat = read_file(os.fsencode(source), limits.max_bytes)
+            name = os.path.basename(os.fsencode(source))
+        else:
+            data, stat, name = source, FileStat(len(source), 0, 0, 0), b""
+        facts, pixels = decode(data, framing, limits, name=name)
+    except FileUnreadable as exc:
+        raise PhotoUnreadable(f"{label} {exc}. Check the path and its permissions.") from exc
+    except PhotoUnreadable as exc:
+        raise PhotoUnreadable(f"{label} is no picture that can be used: {exc}.") from exc
+    return Decoded(hashlib.sha256(data).digest(), stat, facts, pixels)
+
+
+def _unreadable(reply: bytes) -> Unreadable:
+    told = json.loads(reply[1:])
+    stat = FileStat(*told["stat"]) if told["stat"] else None
+    return Unreadable(told["reason"], bool(told["transient"]), stat)

@@ -1,0 +1,65 @@
+"""Small JPEGs of pictures, made when first looked at and kept by the SHA-256 of the picture's bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import sqlite3
+from pathlib import Path
+
+from PIL import Image
+
+from simsearch.errors import PhotoUnreadable
+from simsearch.media.decode import DecodeLimits, open_upright
+from simsearch.media.files import read_file
+
+SIDE, QUALITY = 256, 82
+
+
+def thumbnail(source: bytes | Path, *, side: int = SIDE, store: Path | None = None) -> bytes | None:
+    """JPEG bytes of an upright picture at most `side` pixels wide and high, without any metadata.
+
+    `source` is a `Path` or a picture's bytes; `store` is a database that keeps thumbnails. None where the
+    file cannot be read or decoded now.
+    """
+    limits = DecodeLimits()
+    try:
+        data = read_file(os.fsencode(source), limits.max_bytes)[0] if isinstance(source, Path) else source
+        digest = hashlib.sha256(data).digest()
+        kept = _look_up(store, digest, side) if store is not None else None
+        if kept is not None:
+            return kept
+        _, image = open_upright(data, limits, keep=2 * side)
+    except PhotoUnreadable:
+        return None
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=QUALITY)
+    if store is not None:
+        _keep(store, digest, side, out.getvalue())
+    return out.getvalue()
+
+
+def _look_up(store: Path, digest: bytes, side: int) -> bytes | None:
+    # The store is derived: where it cannot be read, the picture is made again.
+    with contextlib.suppress(sqlite3.Error):
+        with contextlib.closing(
+            sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True, timeout=1)
+        ) as connection:
+            query = "SELECT jpeg FROM thumbs WHERE sha256 = ? AND side = ?"
+            row = connection.execute(query, (digest, side)).fetchone()
+            return bytes(row[0]) if row is not None else None
+    return None
+
+
+def _keep(store: Path, digest: bytes, side: int, jpeg: bytes) -> None:
+    # A read-only folder or a full disk takes nothing from the answer.
+    with contextlib.suppress(sqlite3.Error):
+        with contextlib.closing(sqlite3.connect(store, timeout=1)) as connection, connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS thumbs (sha256 BLOB, side INTEGER, jpeg BLOB NOT NULL, "
+                "PRIMARY KEY (sha256, side)) WITHOUT ROWID"
+            )
+            connection.execute("INSERT OR REPLACE INTO thumbs VALUES (?, ?, ?)", (digest, side, jpeg))

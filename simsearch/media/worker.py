@@ -1,0 +1,127 @@
+"""The decoding process: paths in, digests and pixels out, until its standard input ends.
+
+Frames are a 4-byte big-endian length and that many bytes. The first frame in is JSON with the framing and the
+limits. Then, for each file:
+
+    in   the path
+    out  "N"  no image                           | "U" + JSON {reason, transient, stat}
+         | "H" + SHA-256 (32 bytes) + stat (4 int64), which is answered by
+    in   "k"  these bytes are known, done        | "g" decode them
+    out  "P" + length of JSON (4 bytes) + JSON {facts, shape} + uint8 pixels   | "U" + JSON
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import struct
+import sys
+import threading
+import time
+from dataclasses import asdict
+from typing import BinaryIO
+
+from simsearch.errors import PhotoUnreadable
+from simsearch.framing import Framing
+from simsearch.media.decode import DecodeLimits, decode
+from simsearch.media.files import FileUnreadable, OpenFile
+from simsearch.media.formats import recognise
+from simsearch.records import FileStat
+
+STAT = struct.Struct(">4q")
+
+
+def main() -> None:
+    """Serve files until standard input ends."""
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    # Decoders print to whatever is there; nothing of it may get among the frames or onto the terminal.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nothing, fd)
+    setup = json.loads(receive(source) or b"{}")
+    framing, limits = Framing(**setup["framing"]), DecodeLimits(**setup["limits"])
+    seconds = float(setup["seconds"])
+    _limit_memory(int(setup["memory"]))
+    threading.Thread(target=_die_with, args=(int(setup["parent"]),), daemon=True).start()
+    from PIL import Image
+
+    # Our own limit is checked before a picture is decoded, and tells a JPEG that is decoded small from a bomb.
+    Image.MAX_IMAGE_PIXELS = None
+    while (path := receive(source)) is not None:
+        # The default action of SIGALRM ends the process even where a decoder does not come back.
+        signal.setitimer(signal.ITIMER_REAL, seconds + 5)
+        serve(path, framing, limits, (source, sink))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def serve(path: bytes, framing: Framing, limits: DecodeLimits, pipes: tuple[BinaryIO, BinaryIO]) -> None:
+    """Answer for one file."""
+    source, sink = pipes
+    stat: FileStat | None = None
+    try:
+        with OpenFile(path) as file:
+            stat = file.stat
+            if not recognise(file.head, os.path.basename(path)):
+                send(sink, b"N")
+                return
+            data = file.read_all(limits.max_bytes)
+        send(sink, b"H" + hashlib.sha256(data).digest() + STAT.pack(*astuple(stat)))
+        if receive(source) != b"g":
+            return
+        facts, pixels = decode(data, framing, limits, name=os.path.basename(path))
+    except FileUnreadable as exc:
+        _refuse(sink, str(exc), exc.transient, exc.stat or stat)
+    except PhotoUnreadable as exc:
+        _refuse(sink, str(exc), False, stat)
+    except MemoryError:
+        _refuse(sink, "needs more memory than a picture may take", False, stat)
+    else:
+        head = json.dumps({"facts": asdict(facts), "shape": pixels.shape}).encode()
+        send(sink, b"P" + struct.pack(">I", len(head)) + head + pixels.tobytes())
+
+
+def send(sink: BinaryIO, payload: bytes) -> None:
+    """Write one frame."""
+    sink.write(struct.pack(">I", len(payload)) + payload)
+    sink.flush()
+
+
+def receive(source: BinaryIO) -> bytes | None:
+    """Read one frame, or None at the end of input."""
+    head = source.read(4)
+    if len(head) < 4:
+        return None
+    (size,) = struct.unpack(">I", head)
+    payload = source.read(size)
+    return payload if len(payload) == size else None
+
+
+def astuple(stat: FileStat) -> tuple[int, int, int, int]:
+    """The four numbers of a stat; an inode past 63 bits is folded, which keeps equal ones equal."""
+    return stat.size, stat.mtime_ns, stat.inode & (2**63 - 1), stat.device & (2**63 - 1)
+
+
+def _refuse(sink: BinaryIO, reason: str, transient: bool, stat: FileStat | None) -> None:
+    told = {"reason": reason, "transient": transient, "stat": astuple(stat) if stat else None}
+    send(sink, b"U" + json.dumps(told).encode())
+
+
+def _limit_memory(size: int) -> None:
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def _die_with(parent: int) -> None:
+    """End when the parent has died in the middle of a decode, when nobody reads standard input."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
