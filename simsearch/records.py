@@ -125,7 +125,7 @@ class IndexReport:
     """What a run of indexing did.
 
     scanned = added + updated + moved + unchanged + len(skipped) + ignored. `seconds` is wall time of the
-    whole run and `images_per_second` is embedded / seconds.
+    whole run and `images_per_second` is embedded / seconds. `device` is "none" where nothing was embedded.
     """
 
     index: str

@@ -42,7 +42,9 @@ def counts(report: IndexReport) -> dict[str, int]:
 def assert_equals_brute_force(index: Path, k: int = 7) -> None:
     truth = read_index(index)
     with Index.open(index) as opened:
-        for row, hits in enumerate(opened.search(truth.vectors, k)):
+        chosen = range(0, len(truth.ids), max(1, len(truth.ids) // 60))
+        answers = opened.search(truth.vectors[list(chosen)], k)
+        for row, hits in zip(chosen, answers, strict=True):
             expected = truth.rank(truth.vectors[row], k)
             assert [hit.path for hit in hits] == [path for path, _ in expected]
             assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected], abs=1e-6)
@@ -122,7 +124,7 @@ def test_views_with_a_tail_and_without_equal_brute_force(tmp_path: Path, kind: s
     folder, index = tmp_path / "photos", tmp_path / "index"
     fill(folder, range(1100))
     run(folder, index)
-    info = rebuild(index, view=kind)
+    info = rebuild(index, view=kind, recall=1.0)
     assert (info.kind, info.tail) == (kind, 0)
     assert info.recall >= 0.99
     assert_equals_brute_force(index)

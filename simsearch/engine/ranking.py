@@ -93,10 +93,12 @@ def _ranked(
     rows = checked_rows(segments, everything).astype(np.float64)
     ranked = []
     for query, table in zip(queries, tables, strict=True):
-        scores = rows[np.searchsorted(everything.ids, table.ids)] @ query.astype(np.float64)
+        exact = rows[np.searchsorted(everything.ids, table.ids)] @ query.astype(np.float64)
+        # Bounds, order and ties are those of the float32 that is reported.
+        scores = np.clip(exact, -1.0, 1.0).astype(np.float32).astype(np.float64)
         order = np.argsort(-scores, kind="stable")
         enough = len(table) >= (len(allowed) if allowed is not None else snapshot.photos)
-        ranked.append(_Ranked(table.pick(order), np.clip(scores[order], -1.0, 1.0), enough))
+        ranked.append(_Ranked(table.pick(order), scores[order], enough))
     return ranked
 
 

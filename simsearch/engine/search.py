@@ -38,7 +38,8 @@ class Searcher:
     """Answers queries against one index; the network is loaded at the first picture that needs it.
 
     An indexed path and an id are answered from the stored vector, and so is a new file whose bytes are
-    indexed elsewhere; none of these loads a model.
+    indexed elsewhere; none of these loads a model. The device is the CPU unless another is asked for: one
+    picture is embedded there before torch has so much as been imported for a card.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Searcher:
         index: Index | str | os.PathLike[str] | None = None,
         *,
         embedder: Embedder | None = None,
-        device: str = "auto",
+        device: str = "cpu",
         runtime: str = "auto",
         note: Callable[[str], None] | None = None,
     ) -> None:
@@ -135,9 +136,9 @@ class Searcher:
         decoded = decode_here(source, self.index.spec.framing)
         known = self.index.vector_id_of(digest=decoded.digest)
         if known is not None:
-            return self.index.vectors([known])[0]
-        vector: Vectors = self.embedder.embed(decoded.pixels[None])[0]
-        return vector
+            stored: Vectors = self.index.vectors([known])[0]
+            return stored
+        return np.asarray(self.embedder.embed(decoded.pixels[None])[0], dtype=np.float32)
 
     def _search(self, vector: Vectors, options: QueryOptions, own: Sequence[bytes]) -> tuple[Hit, ...]:
         wanted = Wanted(options.k, options.min_score, options.max_score, frozenset(own))

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from simsearch.errors import IndexDamaged
 from simsearch.paths import relative
 from simsearch.records import Facts, FileStat
 from simsearch.storage.catalog import WHOLE, Root, content_by_digest, sealed_rows
@@ -120,7 +121,7 @@ def put_files(connection: sa.Connection, changes: Iterable[FileChange]) -> None:
             "inode": change.stat.inode,
             "device": change.stat.device,
             "read_ns": change.read_ns,
-            "content_id": content_by_digest(connection, change.digest) if change.digest else None,
+            "content_id": _content_id(connection, change.digest),
             "reason": change.reason,
             "transient": change.transient,
         }
@@ -136,6 +137,17 @@ def drop_files(connection: sa.Connection, ids: Sequence[int]) -> None:
     """Forget files; their contents and vectors stay until compaction, so that what comes back is adopted."""
     for start in range(0, len(ids), 500):
         connection.execute(sa.delete(files).where(files.c.id.in_(ids[start : start + 500])))
+
+
+def _content_id(connection: sa.Connection, digest: bytes | None) -> int | None:
+    if digest is None:
+        return None
+    found = content_by_digest(connection, digest)
+    if found is None:
+        raise IndexDamaged(
+            f"The picture {digest.hex()[:12]} is to be entered and has no vector. Run: simsearch verify"
+        )
+    return found
 
 
 def _update_file(connection: sa.Connection, file_id: int, values: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,7 @@ class Ledger:
     moved_rows: set[int] = field(default_factory=set)
     _dropped: list[int] = field(default_factory=list)
     _waiting: dict[bytes, list[Read]] = field(default_factory=dict)
+    _failed: dict[bytes, Unreadable] = field(default_factory=dict)
     _fresh: set[bytes] = field(default_factory=set)
     _roots_here: dict[int, bool] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,7 +57,7 @@ class Ledger:
     def claim(self, digest: bytes) -> bool:
         """True for the first file with these bytes: it is to be decoded. Called from the readers' threads."""
         with self._lock:
-            if digest in self._waiting or digest in self._fresh:
+            if digest in self._waiting or digest in self._fresh or digest in self._failed:
                 return False
             with self.index.database.read() as connection:
                 if catalog.content_by_digest(connection, digest) is not None:
@@ -74,7 +75,11 @@ class Ledger:
                 if outcome.digest in self._waiting:
                     self._waiting[outcome.digest].append(read)
                     return None
-            self._enter(read.candidate, outcome.digest, outcome.stat)
+            failed = self._failed.get(outcome.digest)
+            if failed is not None:
+                self._skip(read.candidate, replace(failed, stat=outcome.stat))
+            else:
+                self._enter(read.candidate, outcome.digest, outcome.stat)
         elif isinstance(outcome, NotAnImage):
             self.counts.ignored += 1
             self.counts.finished += 1
@@ -83,8 +88,9 @@ class Ledger:
         elif isinstance(outcome, Unreadable):
             self._skip(read.candidate, outcome)
             if read.claimed is not None:
-                for copy in self._release(read.claimed, fresh=False):
-                    self._skip(copy.candidate, outcome)
+                for copy in self._fail(read.claimed, outcome):
+                    stat = copy.outcome.stat if isinstance(copy.outcome, Known) else None
+                    self._skip(copy.candidate, replace(outcome, stat=stat))
         return None
 
     def embedded(self, reads: Iterable[tuple[Read, Decoded]], vectors: NDArray[np.float32]) -> None:
@@ -93,7 +99,7 @@ class Ledger:
             self.new.append(NewContent(decoded.digest, decoded.facts, vector))
             self.counts.embedded += 1
             self._enter(read.candidate, decoded.digest, decoded.stat)
-            for copy in self._release(decoded.digest, fresh=True):
+            for copy in self._release(decoded.digest):
                 stat = copy.outcome.stat if isinstance(copy.outcome, Known) else copy.candidate.stat
                 self._enter(copy.candidate, decoded.digest, stat)
 
@@ -116,10 +122,14 @@ class Ledger:
         """How many files wait for the next commit."""
         return len(self.changes) + len(self._dropped)
 
-    def _release(self, digest: bytes, *, fresh: bool) -> list[Read]:
+    def _release(self, digest: bytes) -> list[Read]:
         with self._lock:
-            if fresh:
-                self._fresh.add(digest)
+            self._fresh.add(digest)
+            return self._waiting.pop(digest, [])
+
+    def _fail(self, digest: bytes, outcome: Unreadable) -> list[Read]:
+        with self._lock:
+            self._failed[digest] = outcome
             return self._waiting.pop(digest, [])
 
     def _enter(self, candidate: Candidate, digest: bytes, stat: FileStat) -> None:

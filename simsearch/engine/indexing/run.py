@@ -120,6 +120,9 @@ def _writing(
             opened = Index.open(folder)
         except IndexMissing:
             prepared = prepared or resolve(_with_environment(choice), note=note)
+            if choice.weights is not None:
+                # A checkpoint that does not fit must not leave an index behind that can never be filled.
+                Embedder.for_spec(prepared.spec, prepared.weights_path, device="cpu", note=note).load()
             opened = create_index(
                 folder, prepared.spec, weights_path=prepared.weights_path, fallback=prepared.fallback
             )
@@ -229,7 +232,7 @@ class _Run:
             index=str(self._index.path),
             model=self._index.spec.backbone,
             fallback=self._index.fallback,
-            device=self._embedder.device,
+            device=self._embedder.device if counts.embedded else "none",
             scanned=survey.seen,
             added=counts.added,
             updated=counts.updated,
