@@ -1,4 +1,4 @@
-"""Fixtures: real photos from installed packages, small made photos, indexes, and the command line as a child."""
+"""Fixtures: real photos from installed packages, small made ones, and the command line as a child."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def run_killed(shim: Path, command: Sequence[str], root: Path, at: int, work: Pa
 
 @dataclass(frozen=True)
 class Before:
-    """What a folder held, by inode, before the run: bytes of files and names in folders. All of it is durable."""
+    """What a folder held before the run, by inode: bytes of files, names in folders. All of it is durable."""
 
     files: dict[int, bytes]
     names: dict[int, dict[str, int]]
