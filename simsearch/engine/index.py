@@ -225,7 +225,7 @@ class Index:
                 what: catalog.count(connection, what) for what in ("photos", "files", "vectors", "skipped")
             }
             roots = tuple(text(root.path) for root in catalog.read_roots(connection))
-        size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        size = _bytes_below(self.path)
         return IndexInfo(
             index=str(self.path),
             format=FORMAT,
@@ -273,6 +273,15 @@ class Index:
                 placed.append(NewVector(item.digest, item.facts, segment, row, zlib.crc32(vector.data)))
                 row += 1
         return placed
+
+
+def _bytes_below(folder: Path) -> int:
+    """The size of all files; one that a writer takes away meanwhile counts as nothing."""
+    total = 0
+    for file in folder.rglob("*"):
+        found = _stat(os.fsencode(file))
+        total += found.size if found is not None and file.is_file() else 0
+    return total
 
 
 def _stat(path: bytes) -> FileStat | None:
