@@ -56,8 +56,8 @@ def resolve_index(name: str | os.PathLike[str] | None = None, *, cwd: Path | Non
     """The folder of an index: `name`, else $SIMSEARCH_INDEX, else "default".
 
     Anything with a separator (or "." and "..") is a path. A plain name is looked for in the nearest
-    `indexes/` of `cwd` or a parent, then in the user's data folder; where neither holds it, the first of the two that exists
-    is where it would be made.
+    `indexes/` of `cwd` or a parent, then in the user's data folder; where neither holds
+    it, the first of the two that exists is where it would be made.
     """
     wanted = os.fspath(name) if name is not None else os.environ.get("SIMSEARCH_INDEX") or "default"
     separators = {os.sep, os.altsep or os.sep, "/"}

@@ -7,16 +7,17 @@ import io
 import re
 import struct
 import threading
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms
 
 from simsearch.errors import PhotoUnreadable
 from simsearch.framing import Framing, frame
-from simsearch.media.formats import FORMATS, HEAD, by_content, refusal
+from simsearch.media.formats import HEAD, by_content, refusal
 from simsearch.records import Facts
 
 ORIENTATION, EXIF_IFD, DATE_TAKEN, DATE = 0x0112, 0x8769, 36867, 306
@@ -29,7 +30,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-MODULES = {f.name: f.module for f in FORMATS}
+ISO_BOXES = (b"ftyp", b"meta", b"mdat", b"moov", b"idat")
 # What Pillow's plugins raise on bytes that are not what they expected.
 DECODER_ERRORS = (
     OSError,
@@ -44,7 +45,11 @@ DECODER_ERRORS = (
     AttributeError,
     AssertionError,
     RuntimeError,
+    NameError,
+    BufferError,
     struct.error,
+    zlib.error,
+    ImageCms.PyCMSError,
     Image.DecompressionBombError,
 )
 
@@ -90,7 +95,7 @@ def open_upright(
             image.draft(image.mode, (keep, keep))
         if image.width * image.height > limits.max_pixels:
             raise PhotoUnreadable(
-                f"{width} x {height} pixels are more than the limit of {limits.max_pixels // 1_000_000} million"
+                f"{width} x {height} pixels are more than the limit, {limits.max_pixels // 1_000_000} million"
             )
         if image.width * image.height == 0:
             raise PhotoUnreadable("it has no pixels")
@@ -100,14 +105,14 @@ def open_upright(
         turn = _orientation(image)
         taken_at = _taken_at(image)
         upright = _rgb(image)
+        if turn in TURNS:
+            upright = upright.transpose(TURNS[turn])
     except MemoryError as exc:
         raise PhotoUnreadable("needs more memory than a picture may take") from exc
     except DECODER_ERRORS as exc:
         raise PhotoUnreadable(_words(exc)) from exc
-    if turn in TURNS:
-        upright = upright.transpose(TURNS[turn])
-        if turn >= 5:
-            width, height = height, width
+    if turn in TURNS and turn >= 5:
+        width, height = height, width
     return Facts(width, height, image.format or "", taken_at), upright
 
 
@@ -119,7 +124,9 @@ def _open(data: bytes) -> Image.Image:
                 importlib.import_module(f"PIL.{found.module}")
             else:
                 _register_heif()
-            return Image.open(io.BytesIO(data), formats=[found.name])
+            # The plugin itself, not Image.open: that one holds its own limit, process-wide, against pictures
+            # before a reduced decode makes them small (https://pillow.readthedocs.io/en/stable/reference/Image.html).
+            return Image.OPEN[found.name][0](io.BytesIO(data), "")
         except DECODER_ERRORS as exc:
             error = exc
     raise error or PhotoUnreadable("its content is no picture")
@@ -142,10 +149,11 @@ def _register_heif() -> None:
 
 
 def _is_cut(data: bytes) -> bool:
-    """Whether a top-level box of an ISO file reaches past its end; libheif fills what is missing with green."""
+    """Whether a top-level box of an ISO file reaches past its end, which libheif fills with green."""
     place = 0
+    kind = b""
     while place + 8 <= len(data):
-        (size,) = struct.unpack_from(">I", data, place)
+        size, kind = struct.unpack_from(">I4s", data, place)
         if size == 1 and place + 16 <= len(data):
             (size,) = struct.unpack_from(">Q", data, place + 8)
         if size == 0:
@@ -154,11 +162,13 @@ def _is_cut(data: bytes) -> bool:
             # Padding after the last box is harmless; a first box like that is no box.
             return place == 0
         place += size
-    return place > len(data)
+    # Some cameras put bytes of their own behind the picture, which only look like a box.
+    return place > len(data) and kind in ISO_BOXES
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format in ("HEIF", "AVIF"):
+    if image.format == "HEIF":
+        # pillow-heif has turned the pixels; Pillow's AVIF tells the container's turn as an EXIF one.
         return 1
     try:
         return int(image.getexif().get(ORIENTATION, 1))
@@ -192,30 +202,29 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey values of more than 8 bits: 0..65535 by 257; floats of 0..1 by 255; anything else by its own range."""
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    scaled = values.astype(np.float64)
-    if values.dtype.kind == "f":
-        if not np.isfinite(scaled).all():
-            raise ValueError("it holds NaN or infinity")
-        if low >= 0 and high <= 1:
-            scaled *= 255
-        elif low < 0 or high > 255:
-            scaled = (scaled - low) * (255 / (high - low))
-    elif low >= 0 and high <= 65535:
+    """Grey of more than 8 bits: 0..65535 by 257; floats of 0..1 by 255; anything else by its own range."""
+    scaled = values.astype(np.float32)
+    if not np.isfinite(scaled).all():
+        finite = scaled[np.isfinite(scaled)]
+        floor, ceiling = (finite.min(), finite.max()) if finite.size else (0, 0)
+        np.nan_to_num(scaled, copy=False, nan=floor, posinf=ceiling, neginf=floor)
+    low, high = float(scaled.min()), float(scaled.max())
+    unit = values.dtype.kind == "f" and high <= 1
+    if low >= 0 and unit:
+        scaled *= 255
+    elif low < 0 or high > (255 if values.dtype.kind == "f" else 65535):
+        scaled -= low
+        scaled *= 255 / (high - low) if high > low else 0
+    elif values.dtype.kind != "f":
         scaled /= 257
-    else:
-        scaled = (scaled - low) * (255 / max(high - low, 1))
-    return np.rint(scaled).astype(np.uint8)
+    return np.rint(scaled, out=scaled).astype(np.uint8)
 
 
 def _words(exc: BaseException) -> str:
     """A decoder's error as a reason that a person can read, in one line."""
-    if isinstance(exc, UnidentifiedImageError):
-        return "damaged: its content cannot be decoded"
     if isinstance(exc, Image.DecompressionBombError):
         return "more pixels than the limit"
     said = " ".join(str(exc).split())[:120]
-    if "truncated" in said:
+    if "truncated" in said.lower():
         return f"truncated: {said}"
     return f"damaged: {said or type(exc).__name__}"

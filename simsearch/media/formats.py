@@ -85,7 +85,31 @@ FORMATS: tuple[Format, ...] = (
 """In the order in which a decoder is tried. Documents and drawings (PDF, EPS, SVG, WMF) are no photos."""
 
 _RAW_SUFFIXES = frozenset(
-    ["3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mef", "mrw", "nef", "nrw", "orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f"]
+    [
+        "3fr",
+        "arw",
+        "cr2",
+        "cr3",
+        "crw",
+        "dcr",
+        "dng",
+        "erf",
+        "iiq",
+        "kdc",
+        "mef",
+        "mrw",
+        "nef",
+        "nrw",
+        "orf",
+        "pef",
+        "raf",
+        "rw2",
+        "rwl",
+        "sr2",
+        "srf",
+        "srw",
+        "x3f",
+    ]
 )
 _RAW_SIGNATURE = re.compile(
     rb"II\*\0.{4}CR\x02|II\x1a\0.{4}HEAPCCDR|.{4}ftypcrx |FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0|\0MRM|FOVb",

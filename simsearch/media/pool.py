@@ -7,11 +7,13 @@ import json
 import os
 import queue
 import select
+import signal
 import struct
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +31,7 @@ from simsearch.records import Decoded, Facts, FileStat, Known, NotAnImage, Outco
 
 MEMORY = 3 << 29  # bytes of address space a worker: 1.5 GiB
 SECONDS = 30.0
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 
 class _Late(Exception):
@@ -46,9 +49,10 @@ class _Worker:
         package = str(Path(__file__).resolve().parents[2])
         search = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), package]))
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        # A session of its own keeps Ctrl-C from it. Spawned, never forked: a fork would hold the index's lock.
+        # A session of its own: no Ctrl-C reaches it. Never forked: a fork would keep the index's lock.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "simsearch.media.worker"],
+            # -P: modules in the folder where the user happens to be must not pass for Python's own.
+            [sys.executable, "-P", "-m", "simsearch.media.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -92,16 +96,21 @@ class _Worker:
             raise _Dead from exc
         return b"".join(chunks)
 
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """End the process at once; safe from any thread."""
         self._process.kill()
 
-    def reap(self) -> None:
-        """End the process and free its pipes."""
+    def reap(self) -> bool:
+        """End the process and free its pipes; whether it had ended by a crash of its own."""
         self._process.kill()
-        self._process.wait()
+        status = self._process.wait()
         self._in.close()
         self._out.close()
+        return -status in CRASHES
 
 
 class DecodePool:
@@ -154,17 +163,22 @@ class DecodePool:
         """
         worker = self._free.get()
         try:
+            if worker is not None and not worker.is_alive():
+                # It ended between two files, which says nothing of this one.
+                self._discard(worker)
+                worker = None
             worker = worker or self._start()
             outcome = self._exchange(worker, path, known)
-        except (_Late, _Dead) as exc:
+        except _Late:
             if worker is not None:
                 self._discard(worker)
                 worker = None
-            late = isinstance(exc, _Late)
-            reason = (
-                f"took longer than {self._seconds:g} s to decode" if late else "the decoder crashed on it"
-            )
-            outcome = Unreadable(reason, transient=late)
+            outcome = Unreadable(f"took longer than {self._seconds:g} s to decode", transient=True)
+        except _Dead:
+            crashed = worker is not None and self._discard(worker)
+            worker = None
+            reason = "the decoder crashed on it" if crashed else "the decoder was ended from outside"
+            outcome = Unreadable(reason, transient=not crashed)
         except BaseException:
             if worker is not None:
                 self._discard(worker)
@@ -192,12 +206,12 @@ class DecodePool:
             self._alive.add(worker)
             return worker
 
-    def _discard(self, worker: _Worker) -> None:
+    def _discard(self, worker: _Worker) -> bool:
+        """End a worker; whether it had crashed by itself."""
         with self._lock:
             mine = worker in self._alive
             self._alive.discard(worker)
-        if mine:
-            worker.reap()
+        return mine and worker.reap()
 
     def _exchange(self, worker: _Worker, path: bytes, known: Callable[[bytes], bool]) -> Outcome:
         until = time.monotonic() + self._seconds
@@ -208,9 +222,11 @@ class DecodePool:
         if reply[:1] == b"U":
             return _unreadable(reply)
         digest, stat = reply[1:33], FileStat(*STAT.unpack(reply[33:]))
+        asked = time.monotonic()
         if known(digest):
             worker.send(b"k")
             return Known(digest, stat)
+        until += time.monotonic() - asked
         worker.send(b"g")
         reply = worker.receive(until)
         if reply[:1] == b"U":
@@ -234,7 +250,9 @@ def decode_here(source: bytes | Path, framing: Framing, limits: DecodeLimits | N
             name = os.path.basename(os.fsencode(source))
         else:
             data, stat, name = source, FileStat(len(source), 0, 0, 0), b""
-        facts, pixels = decode(data, framing, limits, name=name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            facts, pixels = decode(data, framing, limits, name=name)
     except FileUnreadable as exc:
         raise PhotoUnreadable(f"{label} {exc}. Check the path and its permissions.") from exc
     except PhotoUnreadable as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import re
@@ -169,7 +170,9 @@ def _list(
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as exc:
-            yield Unlistable(relpath, _reason(exc))
+            # A link that leads to itself is no file, as a dangling one is none.
+            if exc.errno != errno.ELOOP:
+                yield Unlistable(relpath, _reason(exc))
             continue
         if modes.S_ISREG(found.st_mode):
             yield relpath, found

@@ -46,7 +46,7 @@ def _look_up(store: Path, digest: bytes, side: int) -> bytes | None:
     # The store is derived: where it cannot be read, the picture is made again.
     with contextlib.suppress(sqlite3.Error):
         with contextlib.closing(
-            sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True, timeout=1)
+            sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
         ) as connection:
             query = "SELECT jpeg FROM thumbs WHERE sha256 = ? AND side = ?"
             row = connection.execute(query, (digest, side)).fetchone()

@@ -48,7 +48,7 @@ def main() -> None:
     threading.Thread(target=_die_with, args=(int(setup["parent"]),), daemon=True).start()
     from PIL import Image
 
-    # Our own limit is checked before a picture is decoded, and tells a JPEG that is decoded small from a bomb.
+    # Our own limit is checked before decoding, and tells a JPEG that is decoded small from a bomb.
     Image.MAX_IMAGE_PIXELS = None
     while (path := receive(source)) is not None:
         # The default action of SIGALRM ends the process even where a decoder does not come back.
@@ -69,8 +69,11 @@ def serve(path: bytes, framing: Framing, limits: DecodeLimits, pipes: tuple[Bina
                 return
             data = file.read_all(limits.max_bytes)
         send(sink, b"H" + hashlib.sha256(data).digest() + STAT.pack(*astuple(stat)))
+        # While the parent thinks, the clock stands still.
+        left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
         if receive(source) != b"g":
             return
+        signal.setitimer(signal.ITIMER_REAL, left)
         facts, pixels = decode(data, framing, limits, name=os.path.basename(path))
     except FileUnreadable as exc:
         _refuse(sink, str(exc), exc.transient, exc.stat or stat)
@@ -113,6 +116,8 @@ def _limit_memory(size: int) -> None:
     if sys.platform != "win32":
         import resource
 
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        size = size if most == resource.RLIM_INFINITY else min(size, most)
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 

@@ -1,0 +1,57 @@
+"""The documents are true: docs/cli.md is --help, README's example runs, its commands exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import REPO
+
+from benchmarks.cli_docs import PAGE, page
+from simsearch.cli.app import COMMANDS, MAINTENANCE
+
+README = (REPO / "README.md").read_text(encoding="utf-8")
+
+
+def test_cli_page_is_what_help_says() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m benchmarks.cli_docs"
+
+
+def test_readmes_python_example_runs(photos: Path, tmp_path: Path) -> None:
+    [example] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "photos").mkdir()
+    for path in sorted((photos / "half-size").iterdir())[:6]:
+        shutil.copy(path, tmp_path / "photos")
+    shutil.copy(photos / "originals" / "coffee.png", tmp_path / "photos" / "dog.jpg")
+    environment = {**os.environ, "SIMSEARCH_MODEL": "efficientnet_lite0"}
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "7 added 0 skipped"
+    assert len(lines) == 6
+    assert all(re.fullmatch(r"-?\d\.\d{3} /.*\.(jpg|png)", line) for line in lines[1:])
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    named = set(re.findall(r"^(?:.*\| )?simsearch (\w+)", README, re.MULTILINE))
+    assert {"index", "query", "info"} <= named
+    assert named <= {*COMMANDS, *MAINTENANCE}
+
+
+def test_every_module_that_a_document_tells_to_run_exists() -> None:
+    texts = [README, *(path.read_text(encoding="utf-8") for path in (REPO / "docs").glob("*.md"))]
+    modules = {name for text in texts for name in re.findall(r"python -m (benchmarks[\w.]*)", text)}
+    for module in modules:
+        place = REPO / module.replace(".", "/")
+        assert place.with_suffix(".py").exists() or (place / "__main__.py").exists()
