@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +88,7 @@ def index_folder(
     with _writing(folder, wanted, config, note) as (opened, embedder):
         scopes, absent = _scopes(opened, wanted)
         run = _Run(opened, embedder, config, started, progress)
-        for scope in scopes:
-            run.visit(scope)
+        run.visit(scopes)
         report = run.finish(prune=config.prune and not absent)
         tend_view(opened, note)
     if absent:
@@ -203,11 +203,12 @@ class _Run:
         self._batch: list[tuple[Read, Decoded]] = []
         self._committed = time.monotonic()
 
-    def visit(self, scope: Scope) -> None:
-        """Read and embed what is new in a scope; what was embedded is committed even when interrupted."""
+    def visit(self, scopes: Sequence[Scope]) -> None:
+        """Read and embed what is new; what was embedded is committed even when the run is interrupted."""
         workers = self._config.workers or available_threads()
         pool = DecodePool(workers, self._index.spec.framing)
-        with pool, ReadAhead(self._survey.candidates(scope), pool, workers, self._ledger.claim) as ahead:
+        candidates = chain.from_iterable(map(self._survey.candidates, scopes))
+        with pool, ReadAhead(candidates, pool, workers, self._ledger.claim) as ahead:
             try:
                 for read in ahead.results(self._config.commit_seconds):
                     if read is not None:
