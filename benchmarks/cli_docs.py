@@ -31,7 +31,8 @@ def page() -> str:
 
 def section(command: click.Command, name: str) -> str:
     """A heading and the help of one command, 100 columns wide."""
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    settings = {**app.context_settings, "terminal_width": 100, "max_content_width": 100}
+    context = click.Context(command, info_name=name, **settings)
     return f"## {name}\n\n```\n{command.get_help(context).rstrip()}\n```\n"
 
 

@@ -111,7 +111,9 @@ print(vectors.shape, sorted(heavy & set(sys.modules)))
 
 @pytest.fixture(scope="module")
 def lite_export() -> subprocess.CompletedProcess[str]:
-    """The one export of EfficientNet-Lite0 of this module, by a child."""
+    """An export of EfficientNet-Lite0 by a child, whatever other tests have left in their common cache."""
+    for graph in Path(os.environ["XDG_CACHE_HOME"], "simsearch", "graphs").glob("*.onnx"):
+        graph.unlink()
     return python(EMBED_IN_A_CHILD)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,19 @@ def test_reduced_decoding_stays_near_on_ten_megapixels(
     found = cosines(paths, checkpoint, tmp_path / "index")
     assert len(found) == 8
     assert found.min() >= 0.99
+
+
+def test_reduced_decoding_stays_near_on_enlarged_samples(photos: Path, tmp_path: Path) -> None:
+    embedder = Embedder("efficientnet_lite0", device="cpu")
+    framing = embedder.spec.framing
+    for name in ("astronaut.png", "coffee.png", "china.jpg", "flower.jpg"):
+        image = Image.open(photos / "originals" / name).convert("RGB")
+        large = tmp_path / f"{name}.jpg"
+        image.resize((image.width * 6, image.height * 6), Image.Resampling.LANCZOS).save(large, quality=92)
+        pixels = [decode_here(large, f).pixels for f in (framing, replace(framing, reduced_decode=0))]
+        assert not np.array_equal(pixels[0], pixels[1])
+        reduced, full = embedder.embed(np.stack(pixels))
+        assert float(reduced @ full) >= 0.99
 
 
 def test_onnx_and_torch_give_the_same_vectors(photos: Path) -> None:

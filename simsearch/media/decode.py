@@ -117,19 +117,21 @@ def open_upright(
 
 
 def _open(data: bytes) -> Image.Image:
+    candidates = by_content(data[:HEAD])
     error: Exception | None = None
-    for found in by_content(data[:HEAD]):
+    for found in candidates:
         try:
             if found.module:
                 importlib.import_module(f"PIL.{found.module}")
             else:
                 _register_heif()
             # The plugin itself, not Image.open: that one holds its own limit, process-wide, against pictures
-            # before a reduced decode makes them small (https://pillow.readthedocs.io/en/stable/reference/Image.html).
+            # before a reduced decode makes them small.
             return Image.OPEN[found.name][0](io.BytesIO(data), "")
         except DECODER_ERRORS as exc:
-            error = exc
-    raise error or PhotoUnreadable("its content is no picture")
+            error = error or exc
+    sure = next((f"it cannot be opened as {f.name}" for f in candidates if f.sure), "it cannot be opened")
+    raise PhotoUnreadable(f"damaged: {sure}") from error
 
 
 _heif_lock = threading.Lock()
@@ -203,21 +205,23 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _to_8_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Grey of more than 8 bits: 0..65535 by 257; floats of 0..1 by 255; anything else by its own range."""
-    scaled = values.astype(np.float32)
-    if not np.isfinite(scaled).all():
+    floats = values.dtype.kind == "f"
+    # 24 bits are enough to round whole numbers to 8, and half the memory.
+    scaled: NDArray[np.floating[Any]] = values.astype(np.float64 if floats else np.float32)
+    if floats and not np.isfinite(scaled).all():
         finite = scaled[np.isfinite(scaled)]
-        floor, ceiling = (finite.min(), finite.max()) if finite.size else (0, 0)
-        np.nan_to_num(scaled, copy=False, nan=floor, posinf=ceiling, neginf=floor)
+        least, most = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+        np.nan_to_num(scaled, copy=False, nan=least, posinf=most, neginf=least)
     low, high = float(scaled.min()), float(scaled.max())
-    unit = values.dtype.kind == "f" and high <= 1
-    if low >= 0 and unit:
-        scaled *= 255
-    elif low < 0 or high > (255 if values.dtype.kind == "f" else 65535):
+    if low < 0 or high > (255 if floats else 65535):
         scaled -= low
         scaled *= 255 / (high - low) if high > low else 0
-    elif values.dtype.kind != "f":
+    elif not floats:
         scaled /= 257
-    return np.rint(scaled, out=scaled).astype(np.uint8)
+    elif high <= 1:
+        scaled *= 255
+    rounded: NDArray[np.uint8] = np.rint(scaled, out=scaled).astype(np.uint8)
+    return rounded
 
 
 def _words(exc: BaseException) -> str:

@@ -137,9 +137,10 @@ def refusal(head: bytes, name: bytes = b"") -> str | None:
     if not head:
         return "the file is empty"
     found = by_content(head)
-    if _RAW_SIGNATURE.match(head) or (suffix in _RAW_SUFFIXES and (not found or found[0].name == "TIFF")):
+    sure = [f for f in found if f.sure]
+    if _RAW_SIGNATURE.match(head) or (suffix in _RAW_SUFFIXES and (not sure or sure[0].name == "TIFF")):
         return RAW_REASON
-    if _JXL_SIGNATURE.match(head) or (suffix == "jxl" and not found):
+    if _JXL_SIGNATURE.match(head) or (suffix == "jxl" and not sure):
         return JXL_REASON
     if not found:
         claimed = _claimed(suffix)
