@@ -46,6 +46,8 @@ def speed(folder: Path, model: str, weights: str | None, photos: int, target: Pa
         list(threads.map(pool.read, paths[:workers]))
         outcomes, decoding = timed(lambda: list(threads.map(pool.read, paths)))
     pixels = [outcome.pixels for outcome in outcomes if isinstance(outcome, Decoded)]
+    if not pixels:
+        raise click.ClickException(f"No photo in {folder} could be read. Name a folder with photos.")
     batches = [np.stack(pixels[i : i + 32]) for i in range(0, len(pixels), 32)]
     embedder.embed(batches[0])
     _, forward = timed(lambda: [embedder.embed(batch) for batch in batches])
@@ -58,6 +60,7 @@ def speed(folder: Path, model: str, weights: str | None, photos: int, target: Pa
         "forward only": len(pixels) / forward[0],
         "end to end": report.embedded / whole[0],
     }
+    cpu = {"decode only": decoding[1], "forward only": forward[1], "end to end": whole[1]}
     bound = 1 / (1 / rates["decode only"] + 1 / rates["forward only"])
     figures = {
         "machine": f"{processor()}, {workers} threads",
@@ -65,12 +68,13 @@ def speed(folder: Path, model: str, weights: str | None, photos: int, target: Pa
         "model": embedder.spec.backbone,
         "photos": len(pixels),
         "photos_per_second": rates,
-        "cpu_seconds": {"decode only": decoding[1], "forward only": forward[1], "end to end": whole[1]},
+        "cpu_seconds": cpu,
         "end to end / (1/(1/F + 1/D))": rates["end to end"] / bound,
     }
     click.echo(f"{figures['machine']}; {embedder.spec.backbone}, {len(pixels)} photos")
+    click.echo(", ".join(f"{name} {version(name)}" for name in PACKAGES))
     for name, rate in rates.items():
-        click.echo(f"{name:14} {rate:8.1f} photos/s")
+        click.echo(f"{name:14} {rate:8.1f} photos/s {cpu[name]:8.2f} CPU s")
     click.echo(f"end to end is {rates['end to end'] / bound:.2f} of 1/(1/F + 1/D) = {bound:.1f} photos/s")
     if target is not None:
         target.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -84,9 +88,23 @@ def timed(work: Callable[[], T]) -> tuple[T, tuple[float, float]]:
 
 
 def cpu_seconds() -> float:
-    """CPU seconds of this process and of the children that have ended."""
+    """CPU seconds of this process and of its children, those that have ended and those that live."""
     both = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+    return sum(usage.ru_utime + usage.ru_stime for usage in both) + living_children()
+
+
+def living_children() -> float:
+    """CPU seconds so far of the children that live, such as decoding workers; 0 without Linux's /proc."""
+    own, ticks = str(os.getpid()), 0
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in brackets, may hold spaces; state, parent and the rest come after it.
+            fields = place.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[1] == own:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def processor() -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import is_running, workers_of
 from conftest import REPO, picture
 from PIL import Image
 
@@ -25,28 +26,6 @@ from simsearch.records import Decoded, Known, NotAnImage, Unreadable
 
 FRAMING = Framing(36, 32)
 Maker = Callable[[int], Path]
-
-
-def workers_of(parent: int) -> list[int]:
-    """Process ids of a process's children that are running workers."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                state, ppid = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if int(ppid) == parent and state != "Z" and b"simsearch.media.worker" in command:
-                found.append(int(entry.name))
-    return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:
@@ -281,7 +260,7 @@ def peak_bytes(pid: int) -> int:
 
 
 def test_memory_is_bounded_on_bombs(tmp_path: Path) -> None:
-    # A file of a few hundred kilobytes; grey with alpha takes 4 bytes a pixel in Pillow, 676 MB, and its
+    # A file of a few megabytes; grey with alpha takes 4 bytes a pixel in Pillow, 676 MB, and its
     # colours as much again, and the white below it.
     bomb = tmp_path / "bomb.png"
     Image.new("LA", (13_000, 13_000)).save(bomb, compress_level=1)

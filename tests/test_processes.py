@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import is_running, workers_of
 from conftest import REPO, age, picture, simsearch
 from oracle import read_index
 
@@ -33,28 +34,6 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < until, "it never came true"
         time.sleep(0.02)
-
-
-def workers_of(parent: int) -> list[int]:
-    """Process ids of the decoding workers that a process has started."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                status = (entry / "stat").read_text()
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if int(status.rpartition(")")[2].split()[1]) == parent and b"simsearch.media.worker" in command:
-                found.append(int(entry.name))
-    return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def count(index: Path) -> int:

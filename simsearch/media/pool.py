@@ -26,7 +26,7 @@ from simsearch.errors import PhotoUnreadable
 from simsearch.framing import Framing
 from simsearch.media.decode import DecodeLimits, decode
 from simsearch.media.files import FileUnreadable, read_file
-from simsearch.media.worker import STAT, send
+from simsearch.media.worker import PING, STAT, send
 from simsearch.records import Decoded, Facts, FileStat, Known, NotAnImage, Outcome, Unreadable
 
 MEMORY = 3 << 29  # bytes of address space a worker: 1.5 GiB
@@ -96,10 +96,6 @@ class _Worker:
             raise _Dead from exc
         return b"".join(chunks)
 
-    def is_alive(self) -> bool:
-        """Whether the process still runs."""
-        return self._process.poll() is None
-
     def kill(self) -> None:
         """End the process at once; safe from any thread."""
         self._process.kill()
@@ -163,9 +159,7 @@ class DecodePool:
         """
         worker = self._free.get()
         try:
-            if worker is not None and not worker.is_alive():
-                # It ended between two files, which says nothing of this one.
-                self._discard(worker)
+            if worker is not None and not self._is_usable(worker):
                 worker = None
             worker = worker or self._start()
             outcome = self._exchange(worker, path, known)
@@ -187,6 +181,17 @@ class DecodePool:
         finally:
             self._free.put(worker)
         return outcome
+
+    def _is_usable(self, worker: _Worker) -> bool:
+        """Whether a worker still answers; one that ended between two files says nothing of the next one."""
+        try:
+            worker.send(PING)
+            if worker.receive(time.monotonic() + self._seconds) == PING:
+                return True
+        except (_Late, _Dead):
+            pass
+        self._discard(worker)
+        return False
 
     def close(self) -> None:
         """End all workers at once; a read that goes on in another thread comes back as unreadable."""

@@ -1,7 +1,7 @@
 """The decoding process: paths in, digests and pixels out, until its standard input ends.
 
 Frames are a 4-byte big-endian length and that many bytes. The first frame in is JSON with the framing and the
-limits. Then, for each file:
+limits. An empty frame is answered by an empty one: the worker is alive. Then, for each file:
 
     in   the path
     out  "N"  no image                           | "U" + JSON {reason, transient, stat}
@@ -31,6 +31,7 @@ from simsearch.media.formats import recognise
 from simsearch.records import FileStat
 
 STAT = struct.Struct(">4q")
+PING = b""
 
 
 def main() -> None:
@@ -51,6 +52,9 @@ def main() -> None:
     # Our own limit is checked before decoding, and tells a JPEG that is decoded small from a bomb.
     Image.MAX_IMAGE_PIXELS = None
     while (path := receive(source)) is not None:
+        if path == PING:
+            send(sink, PING)
+            continue
         # The default action of SIGALRM ends the process even where a decoder does not come back.
         signal.setitimer(signal.ITIMER_REAL, seconds + 5)
         serve(path, framing, limits, (source, sink))

@@ -30,6 +30,7 @@ bdi { overflow-wrap: anywhere; }
 .answer { display: grid; grid-template-columns: minmax(10rem, 16rem) 1fr; gap: 1.25rem; }
 .query { margin: 0; align-self: start; position: sticky; top: 1rem; }
 .query .frame { border: 2px solid var(--accent); }
+figcaption { margin-top: .4rem; }
 ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); }
 li { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .6rem; }
@@ -130,8 +131,8 @@ def _link(path: str, name: str) -> str:
 
 
 def _path(path: str) -> str:
-    # A line of a narrow card ends after a slash rather than within a name.
-    return _text(path).replace("/", "/<wbr>")
+    # A line of a narrow card ends after a slash or an underscore rather than within a word.
+    return _text(path).replace("/", "/<wbr>").replace("_", "_<wbr>")
 
 
 def _text(text: str) -> str:

@@ -1,0 +1,27 @@
+"""Child processes as the kernel sees them, by /proc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def workers_of(parent: int) -> list[int]:
+    """Process ids of a process's children that are running workers."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, ppid = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if int(ppid) == parent and state != "Z" and b"simsearch.media.worker" in command:
+                found.append(int(entry.name))
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
