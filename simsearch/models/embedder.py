@@ -158,6 +158,7 @@ class Embedder:
     ) -> None:
         self.spec = spec
         self.weights_path = weights_path
+        self.fallback: str | None = None
         self._wanted = wanted
         self._note = note or logging.getLogger("simsearch").warning
         self._lock = threading.RLock()
