@@ -102,16 +102,17 @@ def resolve(choice: ModelChoice, *, note: Note | None = None) -> ResolvedModel:
             backbone = get_backbone(_ALWAYS_HERE)
             weights = locate_or_fetch(backbone, note)
             note(fallback)
-    spec = backbone.spec(weights.sha256, choice.pooling)
-    return ResolvedModel(spec, str(weights.path), fallback)
+    return ResolvedModel(backbone.spec(weights.sha256, choice.pooling), str(weights.path), fallback)
 
 
 class Embedder:
     """Turns pictures into unit vectors that can be compared by their dot product.
 
-    Model and weights are settled when it is made; runtime and device come with the first `embed` (or
-    `load`), so that a run with nothing to embed pays for neither. Threads may share one.
+    Model and weights are settled when it is made; runtime and device come with the first `embed` or `load`,
+    so that a run with nothing to embed pays for neither. Threads may share one.
     """
+
+    fallback: str | None = None
 
     def __init__(
         self,
@@ -158,7 +159,6 @@ class Embedder:
     ) -> None:
         self.spec = spec
         self.weights_path = weights_path
-        self.fallback: str | None = None
         self._wanted = wanted
         self._note = note or logging.getLogger("simsearch").warning
         self._lock = threading.RLock()
