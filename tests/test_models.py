@@ -458,7 +458,7 @@ def test_another_failure_of_a_device_is_said() -> None:
 
 def test_a_real_card_agrees_with_the_cpu(by_torch: Embedder, weights: str) -> None:
     if not torch.cuda.is_available():
-        pytest.skip("cuda: there is no graphics card here")
+        pytest.skip("GPU: there is no graphics card here")
     card = Embedder("resnet50", weights=weights, device="cuda", runtime="torch")
     assert card.device == "cuda:0"
     vectors = card.embed(PAINTINGS)
