@@ -16,11 +16,14 @@ from oracle import read_index
 
 from simsearch import Index, SimsearchError, find_duplicates, find_similar, index_folder
 from simsearch.engine.indexing import IndexingConfig
+from simsearch.engine.indexing.survey import Absence, Survey
 from simsearch.engine.maintenance import rebuild, verify
 from simsearch.engine.search import QueryOptions
 from simsearch.errors import IndexEmpty, IndexMismatch, IndexMissing, NotIndexed, PruneRefused, RootMissing
+from simsearch.media.scan import ScanRules
 from simsearch.models.embedder import ModelChoice
-from simsearch.records import IndexReport
+from simsearch.records import IndexReport, Progress
+from simsearch.storage.database import Database
 
 LITE0 = ModelChoice(model="efficientnet_lite0")
 Maker = Callable[[int], Path]
@@ -367,3 +370,30 @@ def test_a_reader_sees_what_another_process_committed(small_photos: Maker, tmp_p
         time.sleep(0.01)
         run(folder, index)
         assert len(reader) == 4
+
+
+def test_a_file_whose_disk_is_not_there_is_not_gone(tmp_path: Path) -> None:
+    """Device 7 is here; 5 was a disk mounted below the root; 8 has become 9 since the last run."""
+    found = Survey(Database(tmp_path / "index.db", create=True), ScanRules())
+    found.devices[8] = 9
+    found.absent = [Absence(1, 7, 7), Absence(2, 5, 7), Absence(3, 8, 9), Absence(4, 8, 7)]
+    assert found.gone() == [1, 3]
+
+
+def test_a_root_that_vanishes_during_the_scan_loses_nothing(tmp_path: Path) -> None:
+    folder, index = tmp_path / "photos", tmp_path / "index"
+    fill(folder, range(900, 920))
+    run(folder, index)
+    # So many new files come first that the walk still waits for room when the disk goes.
+    fill(folder, range(300))
+
+    def unplug(_: Progress) -> None:
+        if folder.exists():
+            folder.rename(tmp_path / "unplugged")
+
+    config = IndexingConfig(choice=LITE0, prune=True, yes=True, workers=1)
+    with pytest.raises(RootMissing, match="nothing was forgotten"):
+        index_folder(folder, index, config, progress=unplug)
+    with Index.open(index) as opened:
+        kept = {path for photo in opened.photos() for path in photo.paths}
+    assert {str(folder / f"{seed:05d}.png") for seed in range(900, 920)} <= kept

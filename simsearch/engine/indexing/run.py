@@ -89,7 +89,10 @@ def index_folder(
         scopes, absent = _scopes(opened, wanted)
         run = _Run(opened, embedder, config, started, progress)
         run.visit(scopes)
+        absent += [s.root.path for s in scopes if root_state(s.root.path) != "ok" and run.misses_files]
         report = run.finish(prune=config.prune and not absent)
+        if run.kept:
+            note(f"{run.kept} files lie on a disk that is not here; they are kept. Mount it and run again.")
         tend_view(opened, note)
     if absent:
         names = ", ".join(text(path) for path in absent)
@@ -202,6 +205,12 @@ class _Run:
         self._ledger = Ledger(index)
         self._batch: list[tuple[Read, Decoded]] = []
         self._committed = time.monotonic()
+        self.kept = 0
+
+    @property
+    def misses_files(self) -> bool:
+        """Whether the scan missed a file that is indexed."""
+        return bool(self._survey.absent)
 
     def visit(self, scopes: Sequence[Scope]) -> None:
         """Read and embed what is new; what was embedded is committed even when the run is interrupted."""
@@ -223,8 +232,9 @@ class _Run:
 
     def finish(self, *, prune: bool) -> IndexReport:
         """Judge what is gone, prune when asked, and report."""
-        ledger, survey, config = self._ledger, self._survey, self._config
-        gone = [i for i in survey.gone(trust_devices=config.yes) if i not in ledger.moved_rows]
+        ledger, survey = self._ledger, self._survey
+        gone = [i for i in survey.gone() if i not in ledger.moved_rows]
+        self.kept = sum(absence.file_id not in ledger.moved_rows for absence in survey.absent) - len(gone)
         if prune and gone:
             self._prune(gone)
         seconds = time.monotonic() - self._started

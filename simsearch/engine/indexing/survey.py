@@ -90,8 +90,8 @@ class Survey:
             self._absent(scope.root, row)
             row = next(rows, None)
 
-    def gone(self, *, trust_devices: bool) -> list[int]:
-        """Row ids of files that were deleted, as far as can be told.
+    def gone(self) -> list[int]:
+        """Row ids of files that were deleted, as far as can be told; the other absent ones are kept.
 
         A file whose disk is not there is not gone: the nearest folder left is then on another device than
         the file was. Device numbers may change between runs; unchanged files tell which became which.
@@ -99,7 +99,7 @@ class Survey:
         return [
             absence.file_id
             for absence in self.absent
-            if trust_devices or self.devices.get(absence.device, absence.device) == absence.device_now
+            if self.devices.get(absence.device, absence.device) == absence.device_now
         ]
 
     def _rows(self, scope: Scope) -> Iterator[FileRow]:
