@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import age, picture
 from oracle import read_index
 
@@ -19,7 +20,15 @@ from simsearch.engine.indexing import IndexingConfig
 from simsearch.engine.indexing.survey import Absence, Survey
 from simsearch.engine.maintenance import rebuild, verify
 from simsearch.engine.search import QueryOptions
-from simsearch.errors import IndexEmpty, IndexMismatch, IndexMissing, NotIndexed, PruneRefused, RootMissing
+from simsearch.errors import (
+    IndexEmpty,
+    IndexMismatch,
+    IndexMissing,
+    NotIndexed,
+    PruneRefused,
+    RootMissing,
+    WeightsRefused,
+)
 from simsearch.media.scan import ScanRules
 from simsearch.models.embedder import ModelChoice
 from simsearch.records import IndexReport, Progress
@@ -397,3 +406,31 @@ def test_a_root_that_vanishes_during_the_scan_loses_nothing(tmp_path: Path) -> N
     with Index.open(index) as opened:
         kept = {path for photo in opened.photos() for path in photo.paths}
     assert {str(folder / f"{seed:05d}.png") for seed in range(900, 920)} <= kept
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_checkpoint_that_does_not_fit_leaves_no_index_behind(
+    small_photos: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    folder, weights = small_photos(2), tmp_path / "odd.pth"
+    torch.save({"layer.weight": torch.zeros(3)}, weights)
+    if by == "environment":
+        monkeypatch.setenv("SIMSEARCH_WEIGHTS", str(weights))
+    choice = ModelChoice(weights=str(weights) if by == "option" else None)
+    with pytest.raises(WeightsRefused, match=r"odd\.pth"):
+        index_folder(folder, tmp_path / "index", IndexingConfig(choice=choice))
+    assert not (tmp_path / "index").exists()
+
+
+def test_weights_that_moved_are_remembered_at_their_new_place(small_photos: Maker, tmp_path: Path) -> None:
+    folder, index = small_photos(2), tmp_path / "index"
+    run(folder, index)
+    with Index.open(index) as opened:
+        first = opened.weights_path
+    assert first is not None
+    again = tmp_path / "again.pth"
+    shutil.copy(first, again)
+    choice = ModelChoice(model="efficientnet_lite0", weights=str(again))
+    index_folder(folder, index, IndexingConfig(choice=choice))
+    with Index.open(index) as opened:
+        assert opened.weights_path == str(again)

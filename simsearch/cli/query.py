@@ -157,7 +157,7 @@ def _write_page(
 
     shown = dict(pictures)
     shown.update((hit.path, hit.path) for result in results for hit in result.hits)
-    thumbnails = {name: data for name, source in shown.items() if (data := _thumbnail(searcher, source))}
+    thumbnails = {name: data for name, source in shown.items() if (data := searcher.thumbnail(source))}
     page = query_page(
         results, thumbnails, subtitle=f"Index {searcher.index.path}, {searcher.index.spec.backbone}"
     )
@@ -173,14 +173,3 @@ def _write_page(
 
         if not webbrowser.open(Path(html).absolute().as_uri()):
             note(f"No browser could be started; open {html} yourself.")
-
-
-def _thumbnail(searcher: Searcher, source: str | bytes) -> bytes | None:
-    if isinstance(source, str):
-        return searcher.thumbnail(source)
-    import tempfile
-
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(source)
-        file.flush()
-        return searcher.thumbnail(file.name)

@@ -103,7 +103,7 @@ class Index:
 
     @property
     def weights_path(self) -> str | None:
-        """Where the weights were when the index was made."""
+        """Where the weights lay when they were last named."""
         return self._settings.get("weights_path")
 
     def snapshot(self) -> Snapshot:

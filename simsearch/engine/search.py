@@ -121,9 +121,14 @@ class Searcher:
             label, self._search(self.embedder.embed([image])[0], options or QueryOptions(), ())
         )
 
-    def thumbnail(self, path: str, side: int = 256) -> bytes | None:
-        """JPEG bytes of a small upright picture, or None where the file cannot be read now."""
-        return thumbnail(Path(path), side=side, store=self.index.path / "thumbs.db")
+    def thumbnail(self, picture: str | bytes, side: int = 256) -> bytes | None:
+        """JPEG bytes of a small upright picture, given by path or by its bytes; None where it cannot be read.
+
+        Those of files are kept with the index.
+        """
+        if isinstance(picture, bytes):
+            return thumbnail(picture, side=side)
+        return thumbnail(Path(picture), side=side, store=self.index.path / "thumbs.db")
 
     def _refuse_empty(self) -> None:
         if not len(self.index):

@@ -157,9 +157,7 @@ class Embedder:
     def _set_up(
         self, spec: EmbeddingSpec, weights_path: str | None, wanted: tuple[str, str], note: Note | None
     ) -> None:
-        self.spec = spec
-        self.weights_path = weights_path
-        self._wanted = wanted
+        self.spec, self.weights_path, self._wanted = spec, weights_path, wanted
         self._note = note or logging.getLogger("simsearch").warning
         self._lock = threading.RLock()
         self._device: str | None = None

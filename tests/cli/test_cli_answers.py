@@ -167,7 +167,7 @@ class Searcher:
             raise NotIndexed(f"No photo has the id {vector_id}.")
         return answer("7", options)
 
-    def thumbnail(self, path: str) -> bytes | None:
+    def thumbnail(self, path: str | bytes) -> bytes | None:
         return None if path == "/p/b\udcff.jpg" else b"\xff\xd8" + os.fsencode(path)
 
 

@@ -16,14 +16,14 @@ from simsearch.engine.create import create_index, prepare_folder
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.ledger import Ledger
 from simsearch.engine.indexing.pipeline import Read, ReadAhead
-from simsearch.engine.indexing.survey import Scope, Survey
+from simsearch.engine.indexing.survey import Scope, Survey, find_scopes
 from simsearch.engine.maintenance import tend_view
 from simsearch.errors import IndexMismatch, IndexMissing, PruneRefused, RootMissing
 from simsearch.media.pool import DecodePool
 from simsearch.media.scan import ScanRules, root_state
-from simsearch.models.embedder import Embedder, ModelChoice, resolve
+from simsearch.models.embedder import Embedder, ModelChoice, ResolvedModel, resolve
 from simsearch.models.runners import available_threads
-from simsearch.paths import DATABASE, AnyPath, canonical, fold, relative, resolve_index, text
+from simsearch.paths import DATABASE, AnyPath, canonical, resolve_index, text
 from simsearch.records import Decoded, IndexReport, Progress
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, writer
@@ -86,7 +86,7 @@ def index_folder(
     folder = resolve_index(index)
     started = time.monotonic()
     with _writing(folder, wanted, config, note) as (opened, embedder):
-        scopes, absent = _scopes(opened, wanted)
+        scopes, absent = find_scopes(opened.database, wanted)
         run = _Run(opened, embedder, config, started, progress)
         run.visit(scopes)
         absent += [s.root.path for s in scopes if root_state(s.root.path) != "ok" and run.misses_files]
@@ -116,16 +116,13 @@ def _writing(
     for path in wanted:
         if not exists and not os.path.lexists(path):
             raise RootMissing(f"{text(path)} does not exist.")
-    prepared = None if exists else resolve(_with_environment(choice), note=note)
+    prepared = None if exists else _prepare(choice, note)
     prepare_folder(folder)
     with WriterLock(folder):
         try:
             opened = Index.open(folder)
         except IndexMissing:
-            prepared = prepared or resolve(_with_environment(choice), note=note)
-            if choice.weights is not None:
-                # A checkpoint that does not fit must not leave an index behind that can never be filled.
-                Embedder.for_spec(prepared.spec, prepared.weights_path, device="cpu", note=note).load()
+            prepared = prepared or _prepare(choice, note)
             opened = create_index(
                 folder, prepared.spec, weights_path=prepared.weights_path, fallback=prepared.fallback
             )
@@ -134,15 +131,20 @@ def _writing(
             yield opened, _embedder(opened, choice, note)
 
 
-def _with_environment(choice: ModelChoice) -> ModelChoice:
-    """The choice for a new index, its gaps filled from the environment; an existing one keeps its own."""
-    return ModelChoice.from_environment(
+def _prepare(choice: ModelChoice, note: Note) -> ResolvedModel:
+    """The model of a new index, gaps filled from the environment; an existing index keeps its own."""
+    filled = ModelChoice.from_environment(
         None if choice.model == "auto" else choice.model,
         choice.weights,
         pooling=choice.pooling,
         device=choice.device,
         runtime=choice.runtime,
     )
+    resolved = resolve(filled, note=note)
+    if filled.weights is not None:
+        # A checkpoint that does not fit must not leave an index behind that can never be filled.
+        Embedder.for_spec(resolved.spec, resolved.weights_path, device="cpu", note=note).load()
+    return resolved
 
 
 def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
@@ -156,6 +158,8 @@ def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
                 "Leave out --model, --weights and --pooling, or name another index with -i."
             )
         weights_path = asked.weights_path
+        with index.database.write() as connection:
+            writer.put_settings(connection, {"weights_path": weights_path})
     return Embedder.for_spec(
         index.spec, weights_path, device=choice.device, runtime=choice.runtime, note=note
     )
@@ -163,29 +167,6 @@ def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
 
 def _describe(spec: EmbeddingSpec) -> str:
     return f"{spec.backbone} (weights {spec.weights_sha256[:8]}, pooling {spec.pooling})"
-
-
-def _scopes(index: Index, wanted: Sequence[bytes]) -> tuple[list[Scope], list[bytes]]:
-    """What to visit, and the roots that are missing or empty although files of theirs are indexed."""
-    with index.database.read() as connection:
-        roots = catalog.read_roots(connection)
-        filled = {r.id for r in roots if catalog.files_after(connection, r.id, b"", None, limit=1)}
-    for path in wanted:
-        if not os.path.lexists(path) and path not in {root.path for root in roots}:
-            raise RootMissing(f"{text(path)} does not exist.")
-    targets = fold(wanted) if wanted else [root.path for root in roots]
-    scopes, absent = [], []
-    for path in targets:
-        root = next((r for r in roots if relative(path, r.path) is not None), None)
-        if root is None:
-            with index.database.write() as connection:
-                root = writer.put_root(connection, path)
-        below = relative(path, root.path) or b""
-        if root_state(root.path) == "missing" or (root_state(root.path) == "empty" and root.id in filled):
-            absent.append(root.path)
-        else:
-            scopes.append(Scope(root, below))
-    return scopes, absent
 
 
 class _Run:

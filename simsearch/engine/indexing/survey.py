@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from simsearch.media.scan import ScannedFile, ScanRules, scan
-from simsearch.paths import join, text
+from simsearch.errors import RootMissing
+from simsearch.media.scan import ScannedFile, ScanRules, root_state, scan
+from simsearch.paths import fold, join, relative, text
 from simsearch.records import FileStat, Skipped
-from simsearch.storage import catalog
+from simsearch.storage import catalog, writer
 from simsearch.storage.catalog import FileRow, Root
 from simsearch.storage.database import Database
 
@@ -129,6 +130,32 @@ class Survey:
         path = join(root.path, row.relpath)
         if is_missing(path):
             self.absent.append(Absence(row.id, row.stat.device, _nearest_device(path)))
+
+
+def find_scopes(database: Database, wanted: Sequence[bytes]) -> tuple[list[Scope], list[bytes]]:
+    """What to visit, and the roots that are missing or empty although files of theirs are indexed.
+
+    Raises RootMissing for a path that neither exists nor is a root.
+    """
+    with database.read() as connection:
+        roots = catalog.read_roots(connection)
+        filled = {r.id for r in roots if catalog.files_after(connection, r.id, b"", None, limit=1)}
+    for path in wanted:
+        if not os.path.lexists(path) and path not in {root.path for root in roots}:
+            raise RootMissing(f"{text(path)} does not exist.")
+    targets = fold(wanted) if wanted else [root.path for root in roots]
+    scopes, absent = [], []
+    for path in targets:
+        root = next((r for r in roots if relative(path, r.path) is not None), None)
+        if root is None:
+            with database.write() as connection:
+                root = writer.put_root(connection, path)
+        below = relative(path, root.path) or b""
+        if root_state(root.path) == "missing" or (root_state(root.path) == "empty" and root.id in filled):
+            absent.append(root.path)
+        else:
+            scopes.append(Scope(root, below))
+    return scopes, absent
 
 
 def is_missing(path: bytes) -> bool:
