@@ -52,6 +52,7 @@ class Ledger:
     _failed: dict[bytes, Unreadable] = field(default_factory=dict)
     _fresh: set[bytes] = field(default_factory=set)
     _roots_here: dict[int, bool] = field(default_factory=dict)
+    _left: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def claim(self, digest: bytes) -> bool:
@@ -175,22 +176,31 @@ class Ledger:
             return catalog.content_by_digest(connection, digest)
 
     def _moved_from(self, digest: bytes) -> int | None:
-        """The row of a file with these bytes that is no longer at its place, on a root that is."""
+        """The row of a file with these bytes that is no longer at its place, on a root that is.
+
+        Which of a content's files have left is looked up once a run: thousands of copies of one picture
+        would otherwise each look at all the others.
+        """
         content_id = self._content(digest)
         if content_id is None:
             return None
+        if content_id not in self._left:
+            self._left[content_id] = self._files_that_left(content_id)
+        left = self._left[content_id]
+        if not left:
+            return None
+        self._left[content_id] = left[1:]
+        self.moved_rows.add(left[0])
+        return left[0]
+
+    def _files_that_left(self, content_id: int) -> tuple[int, ...]:
         with self.index.database.read() as connection:
             rows = catalog.files_of(connection, [content_id]).get(content_id, [])
             roots = {root.id: root.path for root in catalog.read_roots(connection)}
-        for row in sorted(rows, key=lambda r: r.relpath):
-            root = roots[row.root_id]
-            if row.root_id not in self._roots_here:
-                self._roots_here[row.root_id] = root_state(root) == "ok"
-            if (
-                row.id not in self.moved_rows
-                and self._roots_here[row.root_id]
-                and is_missing(join(root, row.relpath))
-            ):
-                self.moved_rows.add(row.id)
-                return row.id
-        return None
+        for root_id in {row.root_id for row in rows} - self._roots_here.keys():
+            self._roots_here[root_id] = root_state(roots[root_id]) == "ok"
+        return tuple(
+            row.id
+            for row in sorted(rows, key=lambda r: r.relpath)
+            if self._roots_here[row.root_id] and is_missing(join(roots[row.root_id], row.relpath))
+        )
