@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from conftest import picture
 from numpy.typing import NDArray
 from PIL import Image
+from raws import dng
 
 from benchmarks.samples import originals
 from simsearch.errors import PhotoUnreadable
@@ -211,7 +213,7 @@ def test_refusals_say_why() -> None:
     assert reason(b"Dear diary,\n", b"a.jpg") == "not a JPEG: its content is no picture"
     assert reason(b"", b"a.png") == "the file is empty"
     assert reason(b"\xff\xd8\xff", b"a.jpg") == "damaged: it cannot be opened as JPEG"
-    assert reason(b"\0" * 99, b"a.NEF") == "RAW file: its preview is not read"
+    assert reason(b"\0" * 99, b"a.NEF").startswith("damaged RAW file: ")
     assert reason(b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 99) == "JPEG XL is not read by this version"
 
 
@@ -253,6 +255,33 @@ def test_time_of_the_photo(written: str, told: str | None) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8769)[36867] = written
     assert decode(saved(corners(), "JPEG", exif=exif), None)[0].taken_at == told
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_preview_of_a_raw_file_comes_upright(orientation: int) -> None:
+    tilt = TILTS[orientation]
+    stored, upright = picture(3, (1024, 768)), picture(3, (1024, 768))
+    if tilt is not None:
+        stored = upright.transpose(tilt)
+    facts, pixels = decode(dng(stored, stored, orientation=orientation), None, name=b"a.dng")
+    assert (facts.width, facts.height, facts.format, facts.taken_at) == (1024, 768, "RAW", None)
+    assert apart(pixels, np.asarray(upright)) < 4
+
+
+@pytest.mark.parametrize("preview", [None, (160, 120)])
+def test_a_raw_file_without_a_preview_of_some_size_is_developed(preview: tuple[int, int] | None) -> None:
+    photo = corners().resize((1200, 800))
+    data = dng(photo, photo.resize(preview) if preview else None)
+    facts, pixels = decode(data, None, name=b"a.dng")
+    assert (facts.width, facts.height, pixels.shape) == (1200, 800, (400, 600, 3))
+    for (y, x), strongest in {(100, 150): 0, (100, 450): 1, (300, 150): 2}.items():
+        assert int(pixels[y, x].argmax()) == strongest
+
+
+def test_a_raw_file_without_rawpy_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    told = reason(dng(corners(), None), b"a.dng")
+    assert told == 'RAW file: its preview needs rawpy (pip install "simsearch[raw]")'
 
 
 def test_limit_of_pixels() -> None:

@@ -29,7 +29,6 @@ from simsearch.errors import (
     RootMissing,
     WeightsRefused,
 )
-from simsearch.media.scan import ScanRules
 from simsearch.models.embedder import ModelChoice
 from simsearch.records import IndexReport, Progress
 from simsearch.storage.database import Database
@@ -383,7 +382,7 @@ def test_a_reader_sees_what_another_process_committed(small_photos: Maker, tmp_p
 
 def test_a_file_whose_disk_is_not_there_is_not_gone(tmp_path: Path) -> None:
     """Device 7 is here; 5 was a disk mounted below the root; 8 has become 9 since the last run."""
-    found = Survey(Database(tmp_path / "index.db", create=True), ScanRules())
+    found = Survey(Database(tmp_path / "index.db", create=True))
     found.devices[8] = 9
     found.absent = [Absence(1, 7, 7), Absence(2, 5, 7), Absence(3, 8, 9), Absence(4, 8, 7)]
     assert found.gone() == [1, 3]

@@ -55,9 +55,20 @@ if TYPE_CHECKING:
     metavar="GLOB",
     multiple=True,
     help="Pass over names that match, or paths below the folder when it holds a slash; may be repeated. "
+    "Remembered for the folder until it is given again; --exclude '' ends it. "
     "Always passed over: ._*, @eaDir, .git, node_modules, thumbnails and trash folders.",
 )
-@click.option("--hidden", is_flag=True, help="Also take files and folders whose names begin with a dot.")
+@click.option(
+    "--hidden/--no-hidden",
+    default=None,
+    help="Also take files and folders whose names begin with a dot; remembered like --exclude.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Skip pictures with more pixels, and remember that for the index. [default: 178956970]",
+)
 @click.option("--prune", is_flag=True, help="Forget photos whose files are gone.")
 @click.option("--yes", is_flag=True, help="With --prune: also when more than a tenth is gone.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a file was skipped.")
@@ -74,7 +85,8 @@ def command(
     batch_size: int,
     workers: int | None,
     exclude: tuple[str, ...],
-    hidden: bool,
+    hidden: bool | None,
+    max_pixels: int | None,
     prune: bool,
     yes: bool,
     strict: bool,
@@ -85,14 +97,15 @@ def command(
     Without a PATH the folders of the index are visited again. Only what is new or changed is read.
     """
     from simsearch.engine.indexing import IndexingConfig
-    from simsearch.media.scan import ScanRules
     from simsearch.models.embedder import ModelChoice
 
     config = IndexingConfig(
         choice=ModelChoice(model or "auto", weights, pooling, device, runtime),
         batch_size=batch_size,
         workers=workers,
-        rules=ScanRules(exclude=exclude, hidden=hidden),
+        exclude=exclude or None,
+        hidden=hidden,
+        max_pixels=max_pixels,
         prune=prune,
         yes=yes,
         retry_skipped=retry_skipped,

@@ -6,7 +6,6 @@ import importlib
 import io
 import re
 import struct
-import threading
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,8 @@ from PIL import Image, ImageCms
 
 from simsearch.errors import PhotoUnreadable
 from simsearch.framing import Framing, frame
-from simsearch.media.formats import HEAD, by_content, refusal
+from simsearch.media.codecs import heif, raw
+from simsearch.media.formats import HEAD, MAX_PIXELS, by_content, is_raw, refusal, too_many_pixels
 from simsearch.records import Facts
 
 ORIENTATION, EXIF_IFD, DATE_TAKEN, DATE = 0x0112, 0x8769, 36867, 306
@@ -30,7 +30,6 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-ISO_BOXES = (b"ftyp", b"meta", b"mdat", b"moov", b"idat")
 # What Pillow's plugins raise on bytes that are not what they expected.
 DECODER_ERRORS = (
     OSError,
@@ -56,9 +55,9 @@ DECODER_ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """Bounds on one picture: pixels to be decoded, bytes of the file."""
+    """Bounds on one picture: pixels to be decoded (what Pillow too takes for a bomb), bytes of the file."""
 
-    max_pixels: int = 178_956_970
+    max_pixels: int = MAX_PIXELS
     max_bytes: int = 1 << 30
 
 
@@ -89,20 +88,18 @@ def open_upright(
     if reason is not None:
         raise PhotoUnreadable(reason)
     try:
-        image = _open(data)
+        image, preview = _open(data, name)
         width, height = image.size
         if keep and image.format in ("JPEG", "MPO"):
             image.draft(image.mode, (keep, keep))
         if image.width * image.height > limits.max_pixels:
-            raise PhotoUnreadable(
-                f"{width} x {height} pixels are more than the limit, {limits.max_pixels // 1_000_000} million"
-            )
+            raise PhotoUnreadable(too_many_pixels(width, height, limits.max_pixels))
         if image.width * image.height == 0:
             raise PhotoUnreadable("it has no pixels")
-        if image.format in ("HEIF", "AVIF") and _is_cut(data):
+        if image.format in ("HEIF", "AVIF") and heif.is_cut(data):
             raise PhotoUnreadable("truncated: the file ends before its picture does")
         image.load()
-        turn = _orientation(image)
+        turn = _orientation(image) or (preview.orientation if preview is not None else 1)
         taken_at = _taken_at(image)
         upright = _rgb(image)
         if turn in TURNS:
@@ -111,12 +108,22 @@ def open_upright(
         raise PhotoUnreadable("needs more memory than a picture may take") from exc
     except DECODER_ERRORS as exc:
         raise PhotoUnreadable(_words(exc)) from exc
+    if preview is not None:
+        return Facts(*preview.size, "RAW", taken_at), upright
     if turn in TURNS and turn >= 5:
         width, height = height, width
     return Facts(width, height, image.format or "", taken_at), upright
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, name: bytes) -> tuple[Image.Image, raw.Preview | None]:
+    """The picture, not decoded yet, and the preview that it is, for a camera's RAW file."""
+    if is_raw(data[:HEAD], name):
+        preview = raw.open_preview(data)
+        return preview.image, preview
+    return _open_by_content(data), None
+
+
+def _open_by_content(data: bytes) -> Image.Image:
     candidates = by_content(data[:HEAD])
     error: Exception | None = None
     for found in candidates:
@@ -124,7 +131,7 @@ def _open(data: bytes) -> Image.Image:
             if found.module:
                 importlib.import_module(f"PIL.{found.module}")
             else:
-                _register_heif()
+                heif.register()
             # The plugin itself, not Image.open: that one holds its own limit, process-wide, against pictures
             # before a reduced decode makes them small.
             return Image.OPEN[found.name][0](io.BytesIO(data), "")
@@ -134,48 +141,15 @@ def _open(data: bytes) -> Image.Image:
     raise PhotoUnreadable(f"damaged: {sure}") from error
 
 
-_heif_lock = threading.Lock()
-_heif_ready = False
-
-
-def _register_heif() -> None:
-    """pillow-heif as a plugin of Pillow, once; one thread each, since every worker is a core."""
-    global _heif_ready
-    with _heif_lock:
-        if not _heif_ready:
-            import pillow_heif
-
-            pillow_heif.options.DECODE_THREADS = 1
-            pillow_heif.register_heif_opener()
-            _heif_ready = True
-
-
-def _is_cut(data: bytes) -> bool:
-    """Whether a top-level box of an ISO file reaches past its end, which libheif fills with green."""
-    place = 0
-    kind = b""
-    while place + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, place)
-        if size == 1 and place + 16 <= len(data):
-            (size,) = struct.unpack_from(">Q", data, place + 8)
-        if size == 0:
-            return False
-        if size < 8:
-            # Padding after the last box is harmless; a first box like that is no box.
-            return place == 0
-        place += size
-    # Some cameras put bytes of their own behind the picture, which only look like a box.
-    return place > len(data) and kind in ISO_BOXES
-
-
 def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, or 0 where the picture does not say."""
     if image.format == "HEIF":
         # pillow-heif has turned the pixels; Pillow's AVIF tells the container's turn as an EXIF one.
         return 1
     try:
-        return int(image.getexif().get(ORIENTATION, 1))
+        return int(image.getexif().get(ORIENTATION, 0))
     except DECODER_ERRORS:
-        return 1
+        return 0
 
 
 def _taken_at(image: Image.Image) -> str | None:
@@ -186,7 +160,10 @@ def _taken_at(image: Image.Image) -> str | None:
     except DECODER_ERRORS:
         return None
     found = re.match(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)", value)
-    return f"{found[1]}-{found[2]}-{found[3]}T{found[4]}" if found and found[1] != "0000" else None
+    # A clock that was never set says 0000; LibRaw writes 1970 into the preview of a RAW file without a date.
+    if found is None or found[1] == "0000" or found[0] == "1970:01:01 00:00:00":
+        return None
+    return f"{found[1]}-{found[2]}-{found[3]}T{found[4]}"
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -6,6 +6,11 @@ import os
 import re
 from dataclasses import dataclass
 
+from simsearch.media.codecs import raw
+
+MAX_PIXELS = 178_956_970
+"""How many pixels are decoded at most unless a person says otherwise: Pillow's own limit against bombs."""
+
 HEAD = 4096
 """How many of a file's first bytes are enough to tell its format."""
 
@@ -117,7 +122,6 @@ _RAW_SIGNATURE = re.compile(
 )
 _JXL_SIGNATURE = re.compile(rb"\0\0\0\x0cJXL \r\n\x87\n")
 
-RAW_REASON = "RAW file: its preview is not read"
 JXL_REASON = "JPEG XL is not read by this version"
 
 
@@ -126,7 +130,7 @@ def recognise(head: bytes, name: bytes) -> bool:
     suffix = _suffix(name)
     if _RAW_SIGNATURE.match(head) or _JXL_SIGNATURE.match(head) or any(f.sure for f in by_content(head)):
         return True
-    if suffix in _RAW_SUFFIXES or suffix == "jxl" or _claimed(suffix) is not None:
+    if looks_like_picture(name):
         return True
     return any(suffix in f.hints for f in by_content(head))
 
@@ -138,14 +142,39 @@ def refusal(head: bytes, name: bytes = b"") -> str | None:
         return "the file is empty"
     found = by_content(head)
     sure = [f for f in found if f.sure]
-    if _RAW_SIGNATURE.match(head) or (suffix in _RAW_SUFFIXES and (not sure or sure[0].name == "TIFF")):
-        return RAW_REASON
+    if is_raw(head, name):
+        return None if raw.is_here() else raw.MISSING
     if _JXL_SIGNATURE.match(head) or (suffix == "jxl" and not sure):
         return JXL_REASON
     if not found:
         claimed = _claimed(suffix)
         return f"not a {claimed.name}: its content is no picture" if claimed else "its content is no picture"
     return None
+
+
+def is_raw(head: bytes, name: bytes) -> bool:
+    """Whether a file is a camera's RAW file; many are TIFF files by their signature."""
+    sure = [f.name for f in by_content(head) if f.sure]
+    tiff = not sure or sure[0] == "TIFF"
+    return bool(_RAW_SIGNATURE.match(head)) or (_suffix(name) in _RAW_SUFFIXES and tiff and bool(head))
+
+
+def looks_like_picture(name: bytes) -> bool:
+    """Whether a file is a picture by its name, before it is opened."""
+    suffix = _suffix(name)
+    return suffix in _RAW_SUFFIXES or suffix == "jxl" or _claimed(suffix) is not None
+
+
+def too_many_pixels(width: int, height: int, limit: int) -> str:
+    """Why a picture of this size is not decoded."""
+    return f"{width} x {height} pixels are more than the limit of {limit} (--max-pixels)"
+
+
+def is_outdated(reason: str, max_pixels: int) -> bool:
+    """Whether a picture was refused for a limit or a missing package that is another now."""
+    if reason == raw.MISSING:
+        return raw.is_here()
+    return "(--max-pixels)" in reason and f"limit of {max_pixels} " not in reason
 
 
 def by_content(head: bytes) -> list[Format]:

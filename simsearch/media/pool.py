@@ -26,10 +26,11 @@ from simsearch.errors import PhotoUnreadable
 from simsearch.framing import Framing
 from simsearch.media.decode import DecodeLimits, decode
 from simsearch.media.files import FileUnreadable, read_file
+from simsearch.media.formats import MAX_PIXELS
 from simsearch.media.worker import PING, STAT, send
 from simsearch.records import Decoded, Facts, FileStat, Known, NotAnImage, Outcome, Unreadable
 
-MEMORY = 3 << 29  # bytes of address space a worker: 1.5 GiB
+MEMORY = 3 << 29  # bytes of address space a worker: 1.5 GiB; more where --max-pixels is raised
 SECONDS = 30.0
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
@@ -133,7 +134,7 @@ class DecodePool:
                 "framing": asdict(framing),
                 "limits": asdict(limits),
                 "seconds": seconds,
-                "memory": MEMORY,
+                "memory": MEMORY * max(1.0, limits.max_pixels / MAX_PIXELS),
                 "parent": os.getpid(),
             }
         ).encode()

@@ -56,6 +56,11 @@ def drop_setting(connection: sa.Connection, key: str) -> None:
     connection.execute(sa.delete(settings).where(settings.c.key == key))
 
 
+def rules_key(root_id: int) -> str:
+    """The setting that holds what a root passes over."""
+    return f"rules:{root_id}"
+
+
 def put_root(connection: sa.Connection, path: bytes) -> Root:
     """Add the root `path`; roots that lie below it are folded into it, with their files."""
     known = {row["path"]: row["id"] for row in sealed_rows(connection, roots, sa.select(roots))}
@@ -72,6 +77,7 @@ def put_root(connection: sa.Connection, path: bytes) -> Root:
             moved = inside + b"/" + row["relpath"] if row["relpath"] else inside
             _update_file(connection, row["id"], {**row, "root_id": root.id, "relpath": moved})
         connection.execute(sa.delete(roots).where(roots.c.id == other_id))
+        drop_setting(connection, rules_key(other_id))
     return root
 
 

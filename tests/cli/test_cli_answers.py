@@ -89,7 +89,7 @@ def test_index_hands_every_flag_on(indexing: SimpleNamespace) -> None:
     asked = (choice.model, choice.weights, choice.pooling, choice.device, choice.runtime)
     assert asked == ("m", "w", "gem", "cuda:1", "torch")
     assert (config.batch_size, config.workers) == (7, 3)
-    assert (config.rules.exclude, config.rules.hidden) == (("*.tmp", "a/b"), True)
+    assert (config.exclude, config.hidden) == (("*.tmp", "a/b"), True)
     assert config.prune
     assert config.yes
     assert config.retry_skipped

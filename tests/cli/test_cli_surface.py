@@ -19,7 +19,16 @@ COMMON = {"-i", "--index", "--json", "-q", "--quiet", "--debug"}
 SURFACE = {
     "index": {
         *("--model", "--weights", "--pooling", "--device", "--runtime", "--batch-size", "--workers"),
-        *("--exclude", "--hidden", "--prune", "--yes", "--strict", "--retry-skipped"),
+        *(
+            "--exclude",
+            "--hidden",
+            "--no-hidden",
+            "--max-pixels",
+            "--prune",
+            "--yes",
+            "--strict",
+            "--retry-skipped",
+        ),
     },
     "query": {
         *("-k", "--min-score", "--max-score", "--include-self", "--id", "--format", "-0", "--null"),
@@ -56,7 +65,8 @@ def test_the_commands_in_their_order(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", SURFACE)
 def test_the_flags_of_a_command(name: str) -> None:
-    flags = {flag for p in command_of(name).params if isinstance(p, click.Option) for flag in p.opts}
+    options = [p for p in command_of(name).params if isinstance(p, click.Option)]
+    flags = {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
     assert flags == SURFACE[name] | COMMON
     assert all(p.help for p in command_of(name).params if isinstance(p, click.Option))
 

@@ -37,8 +37,6 @@ class ReadAhead:
         self._todo: queue.Queue[Candidate | None] = queue.Queue(maxsize=64 * workers)
         self._done: queue.Queue[Read | BaseException | None] = queue.Queue(maxsize=64)
         self._stop = threading.Event()
-        self.found = 0
-        self.complete = False
         self._threads = [threading.Thread(target=self._walk, name="simsearch-scan", daemon=True)]
         self._threads += [
             threading.Thread(target=self._read, name=f"simsearch-read-{n}", daemon=True)
@@ -78,10 +76,8 @@ class ReadAhead:
     def _walk(self) -> None:
         try:
             for candidate in self._candidates:
-                self.found += 1
                 if not self._put(self._todo, candidate):
                     return
-            self.complete = True
         except BaseException as error:  # handed to the consumer, which raises it
             self._put(self._done, error)
         finally:

@@ -6,58 +6,24 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
-
-import numpy as np
 
 from simsearch.engine.create import create_index, prepare_folder
 from simsearch.engine.index import Index
-from simsearch.engine.indexing.ledger import Ledger
-from simsearch.engine.indexing.pipeline import Read, ReadAhead
-from simsearch.engine.indexing.survey import Scope, Survey, find_scopes
+from simsearch.engine.indexing.config import IndexingConfig, settled_max_pixels, with_rules
+from simsearch.engine.indexing.loop import Run
+from simsearch.engine.indexing.survey import find_scopes
 from simsearch.engine.maintenance import tend_view
-from simsearch.errors import IndexMismatch, IndexMissing, PruneRefused, RootMissing
-from simsearch.media.pool import DecodePool
-from simsearch.media.scan import ScanRules, root_state
+from simsearch.errors import IndexMismatch, IndexMissing, RootMissing
+from simsearch.media.scan import root_state
 from simsearch.models.embedder import Embedder, ModelChoice, ResolvedModel, resolve
-from simsearch.models.runners import available_threads
 from simsearch.paths import DATABASE, AnyPath, canonical, resolve_index, text
-from simsearch.records import Decoded, IndexReport, Progress
+from simsearch.records import IndexReport, Progress
 from simsearch.spec import EmbeddingSpec
-from simsearch.storage import catalog, writer
+from simsearch.storage import writer
 from simsearch.storage.lock import WriterLock
 
-COMMIT_PHOTOS, COMMIT_SECONDS = 256, 5.0
-PRUNE_SHARE = 0.10
-
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class IndexingConfig:
-    """How to index.
-
-    Attributes:
-        choice: the model of a new index; an existing one keeps its own.
-        batch_size: pictures a forward pass.
-        workers: decoding processes; None is one a usable core.
-        rules: what the scan passes over.
-        prune: forget files that were deleted; `yes` also when they are more than a tenth.
-        retry_skipped: read again what was skipped for a permanent reason.
-        commit_photos, commit_seconds: a commit comes after so many pictures or seconds.
-    """
-
-    choice: ModelChoice = field(default_factory=ModelChoice)
-    batch_size: int = 32
-    workers: int | None = None
-    rules: ScanRules = field(default_factory=ScanRules)
-    prune: bool = False
-    yes: bool = False
-    retry_skipped: bool = False
-    commit_photos: int = COMMIT_PHOTOS
-    commit_seconds: float = COMMIT_SECONDS
 
 
 def index_folder(
@@ -87,8 +53,9 @@ def index_folder(
     started = time.monotonic()
     with _writing(folder, wanted, config, note) as (opened, embedder):
         scopes, absent = find_scopes(opened.database, wanted)
-        run = _Run(opened, embedder, config, started, progress)
-        run.visit(scopes)
+        scopes = with_rules(opened.database, scopes, config, note)
+        run = Run(opened, embedder, config, started, progress, note)
+        run.visit(scopes, settled_max_pixels(opened.database, config))
         absent += [s.root.path for s in scopes if root_state(s.root.path) != "ok" and run.misses_files]
         report = run.finish(prune=config.prune and not absent)
         if run.kept:
@@ -167,120 +134,3 @@ def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
 
 def _describe(spec: EmbeddingSpec) -> str:
     return f"{spec.backbone} (weights {spec.weights_sha256[:8]}, pooling {spec.pooling})"
-
-
-class _Run:
-    """The loop: read ahead, embed full batches, commit every 256 photos or 5 seconds."""
-
-    def __init__(
-        self,
-        index: Index,
-        embedder: Embedder,
-        config: IndexingConfig,
-        started: float,
-        progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self._index, self._embedder, self._config = index, embedder, config
-        self._started, self._progress, self._shown = started, progress, 0.0
-        self._survey = Survey(index.database, config.rules, config.retry_skipped)
-        self._ledger = Ledger(index)
-        self._batch: list[tuple[Read, Decoded]] = []
-        self._committed = time.monotonic()
-        self.kept = 0
-
-    @property
-    def misses_files(self) -> bool:
-        """Whether the scan missed a file that is indexed."""
-        return bool(self._survey.absent)
-
-    def visit(self, scopes: Sequence[Scope]) -> None:
-        """Read and embed what is new; what was embedded is committed even when the run is interrupted."""
-        workers = self._config.workers or available_threads()
-        pool = DecodePool(workers, self._index.spec.framing)
-        candidates = chain.from_iterable(map(self._survey.candidates, scopes))
-        with pool, ReadAhead(candidates, pool, workers, self._ledger.claim) as ahead:
-            try:
-                for read in ahead.results(self._config.commit_seconds):
-                    if read is not None:
-                        self._take(read)
-                    self._show(ahead)
-                    if time.monotonic() - self._committed >= self._config.commit_seconds:
-                        self._embed()
-                        self._commit()
-                self._embed()
-            finally:
-                self._commit()
-
-    def finish(self, *, prune: bool) -> IndexReport:
-        """Judge what is gone, prune when asked, and report."""
-        ledger, survey = self._ledger, self._survey
-        gone = [i for i in survey.gone() if i not in ledger.moved_rows]
-        self.kept = sum(absence.file_id not in ledger.moved_rows for absence in survey.absent) - len(gone)
-        if prune and gone:
-            self._prune(gone)
-        seconds = time.monotonic() - self._started
-        counts = ledger.counts
-        return IndexReport(
-            index=str(self._index.path),
-            model=self._index.spec.backbone,
-            fallback=self._index.fallback,
-            device=self._embedder.device if counts.embedded else "none",
-            scanned=survey.seen,
-            added=counts.added,
-            updated=counts.updated,
-            moved=counts.moved,
-            unchanged=survey.unchanged + counts.unchanged,
-            gone=len(gone),
-            removed=len(gone) if prune else 0,
-            ignored=counts.ignored,
-            skipped=tuple(sorted(survey.skipped + ledger.skipped, key=lambda s: os.fsencode(s.path))),
-            embedded=counts.embedded,
-            seconds=seconds,
-            images_per_second=counts.embedded / seconds if seconds > 0 else 0.0,
-        )
-
-    def _take(self, read: Read) -> None:
-        decoded = self._ledger.take(read)
-        if decoded is not None:
-            self._batch.append((read, decoded))
-        if len(self._batch) >= self._config.batch_size:
-            self._embed()
-        if self._ledger.pending >= self._config.commit_photos:
-            self._commit()
-
-    def _embed(self) -> None:
-        if self._batch:
-            batch, self._batch = self._batch, []
-            self._ledger.embedded(batch, self._embedder.embed(np.stack([d.pixels for _, d in batch])))
-
-    def _commit(self) -> None:
-        self._ledger.commit()
-        self._committed = time.monotonic()
-
-    def _prune(self, gone: Sequence[int]) -> None:
-        with self._index.database.read() as connection:
-            known = catalog.count(connection, "files") + catalog.count(connection, "skipped")
-        if len(gone) > PRUNE_SHARE * known and not self._config.yes:
-            raise PruneRefused(
-                f"{len(gone)} of {known} files are gone, more than a tenth; nothing was forgotten. "
-                "If that is right, run again with --prune --yes."
-            )
-        with self._index.database.write() as connection:
-            writer.drop_files(connection, gone)
-
-    def _show(self, ahead: ReadAhead) -> None:
-        now = time.monotonic()
-        if self._progress is None or now - self._shown < 0.1:
-            return
-        self._shown = now
-        counts = self._ledger.counts
-        self._progress(
-            Progress(
-                scanned=self._survey.seen,
-                embedded=counts.embedded,
-                skipped=len(self._ledger.skipped) + len(self._survey.skipped),
-                finished=counts.finished + len(self._batch),
-                total=ahead.found if ahead.complete else None,
-                seconds=now - self._started,
-            )
-        )

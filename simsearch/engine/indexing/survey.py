@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from simsearch.errors import RootMissing
+from simsearch.media.formats import MAX_PIXELS, is_outdated
 from simsearch.media.scan import ScannedFile, ScanRules, root_state, scan
 from simsearch.paths import fold, join, relative, text
 from simsearch.records import FileStat, Skipped
@@ -19,10 +20,11 @@ PAGE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to visit: a root, and the folder or file below it (empty for all of it)."""
+    """What to visit: a root, the folder or file below it (empty for all of it), and what is passed over."""
 
     root: Root
     below: bytes
+    rules: ScanRules = field(default_factory=ScanRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class Survey:
     """
 
     database: Database
-    rules: ScanRules
     retry_skipped: bool = False
+    max_pixels: int = MAX_PIXELS
     seen: int = 0
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
@@ -71,7 +73,7 @@ class Survey:
         """The files of `scope` that have to be read, in bytewise order of their relative paths."""
         rows = self._rows(scope)
         row = next(rows, None)
-        for found in scan(scope.root.path, scope.below, self.rules):
+        for found in scan(scope.root.path, scope.below, scope.rules):
             if not isinstance(found, ScannedFile):
                 self.seen += 1
                 path = text(join(scope.root.path, found.relpath))
@@ -121,7 +123,7 @@ class Survey:
         if row.reason is None:
             self.unchanged += 1
             return True
-        if row.transient or self.retry_skipped:
+        if row.transient or self.retry_skipped or is_outdated(row.reason, self.max_pixels):
             return False
         self.skipped.append(Skipped(text(join(root.path, row.relpath)), row.reason, transient=False))
         return True

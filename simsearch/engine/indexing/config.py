@@ -1,0 +1,91 @@
+"""How to index: the options of one run, and the rules that each root keeps from run to run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from simsearch.engine.indexing.survey import Scope
+from simsearch.media.formats import MAX_PIXELS
+from simsearch.media.scan import ScanRules
+from simsearch.models.embedder import ModelChoice
+from simsearch.paths import text
+from simsearch.storage import catalog, writer
+from simsearch.storage.database import Database
+
+COMMIT_PHOTOS, COMMIT_SECONDS = 256, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexingConfig:
+    """How to index.
+
+    Attributes:
+        choice: the model of a new index; an existing one keeps its own.
+        batch_size: pictures a forward pass.
+        workers: decoding processes; None is one a usable core.
+        exclude, hidden: see `simsearch.media.scan.ScanRules`; None keeps what the folder was last given.
+        max_pixels: pictures with more are skipped (a JPEG counts as it comes out of its reduced decode);
+            None keeps what the index was last given.
+        prune: forget files that were deleted; `yes` also when they are more than a tenth.
+        retry_skipped: read again what was skipped for a permanent reason.
+        commit_photos, commit_seconds: a commit comes after so many pictures or seconds.
+    """
+
+    choice: ModelChoice = field(default_factory=ModelChoice)
+    batch_size: int = 32
+    workers: int | None = None
+    exclude: tuple[str, ...] | None = None
+    hidden: bool | None = None
+    max_pixels: int | None = None
+    prune: bool = False
+    yes: bool = False
+    retry_skipped: bool = False
+    commit_photos: int = COMMIT_PHOTOS
+    commit_seconds: float = COMMIT_SECONDS
+
+
+def with_rules(
+    database: Database, scopes: Iterable[Scope], config: IndexingConfig, note: Callable[[str], None]
+) -> list[Scope]:
+    """The scopes with the rules of their roots, changed as `config` says.
+
+    What is said of a whole root is kept for later runs; of a part of it, it holds for this run. Rules of
+    an earlier run that hold are told to `note`.
+    """
+    with database.read() as connection:
+        settings = catalog.read_settings(connection)
+    ruled: list[Scope] = []
+    for scope in scopes:
+        key = writer.rules_key(scope.root.id)
+        kept = json.loads(settings.get(key, "{}"))
+        rules = ScanRules(tuple(kept.get("exclude", ())), bool(kept.get("hidden", False)))
+        if config.exclude is not None:
+            rules = replace(rules, exclude=tuple(glob for glob in config.exclude if glob))
+        if config.hidden is not None:
+            rules = replace(rules, hidden=config.hidden)
+        told = {"exclude": list(rules.exclude), "hidden": rules.hidden}
+        if not scope.below and told != kept and (kept or rules != ScanRules()):
+            with database.write() as connection:
+                writer.put_settings(connection, {key: json.dumps(told)})
+        if kept and rules != ScanRules() and config.exclude is None and config.hidden is None:
+            note(f"{text(scope.root.path)}: {_in_words(rules)}, as given before.")
+        ruled.append(replace(scope, rules=rules))
+    return ruled
+
+
+def _in_words(rules: ScanRules) -> str:
+    words = [f"passing over {', '.join(rules.exclude)}"] if rules.exclude else []
+    return " and ".join([*words, *(["taking hidden files"] if rules.hidden else [])])
+
+
+def settled_max_pixels(database: Database, config: IndexingConfig) -> int:
+    """The limit of pixels of this run, kept with the index when it was given."""
+    with database.read() as connection:
+        kept = int(catalog.read_settings(connection).get("max_pixels", MAX_PIXELS))
+    wanted = config.max_pixels or kept
+    if wanted != kept:
+        with database.write() as connection:
+            writer.put_settings(connection, {"max_pixels": str(wanted)})
+    return wanted

@@ -1,0 +1,168 @@
+"""The loop of one run: walk, read ahead, embed full batches, commit, and count."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+
+from simsearch.engine.index import Index
+from simsearch.engine.indexing.config import IndexingConfig
+from simsearch.engine.indexing.estimate import WorkList, check_space, estimate, forecast
+from simsearch.engine.indexing.ledger import Ledger
+from simsearch.engine.indexing.pipeline import Read, ReadAhead
+from simsearch.engine.indexing.survey import Candidate, Scope, Survey
+from simsearch.errors import PruneRefused
+from simsearch.media.decode import DecodeLimits
+from simsearch.media.pool import DecodePool
+from simsearch.models.embedder import Embedder
+from simsearch.models.runners import available_threads
+from simsearch.records import Decoded, IndexReport, Progress
+from simsearch.storage import catalog, writer
+
+PRUNE_SHARE = 0.10
+
+
+class Run:
+    """The loop: read ahead, embed full batches, commit every 256 photos or 5 seconds."""
+
+    def __init__(
+        self,
+        index: Index,
+        embedder: Embedder,
+        config: IndexingConfig,
+        started: float,
+        progress: Callable[[Progress], None] | None,
+        note: Callable[[str], None],
+    ) -> None:
+        self._index, self._embedder, self._config = index, embedder, config
+        self._started, self._progress, self._note = started, progress, note
+        self._shown = 0.0
+        self._total: int | None = None
+        self._survey = Survey(index.database, config.retry_skipped)
+        self._ledger = Ledger(index)
+        self._batch: list[tuple[Read, Decoded]] = []
+        self._committed = time.monotonic()
+        self.kept = 0
+
+    @property
+    def misses_files(self) -> bool:
+        """Whether the scan missed a file that is indexed."""
+        return bool(self._survey.absent)
+
+    def visit(self, scopes: Sequence[Scope], max_pixels: int) -> None:
+        """Read and embed what is new; what was embedded is committed even when the run is interrupted.
+
+        The folders are walked before anything is read, so that a person hears how long it will take. Where
+        there is too much to hold in memory they are walked twice.
+        """
+        config = self._config
+        self._survey.max_pixels = max_pixels
+        work = WorkList()
+        work.gather(self._candidates(scopes), self._show)
+        size = check_space(self._index, work.photos)
+        workers = config.workers or available_threads()
+        with DecodePool(
+            workers, self._index.spec.framing, limits=DecodeLimits(max_pixels=max_pixels)
+        ) as pool:
+            candidates: Iterable[Candidate] = work.candidates
+            if work.is_long:
+                self._note(forecast(work, estimate(work, pool, self._embedder, workers), size))
+                self._survey = Survey(self._index.database, config.retry_skipped, max_pixels)
+                candidates = self._candidates(scopes)
+            self._total = work.files
+            with ReadAhead(candidates, pool, workers, self._ledger.claim) as ahead:
+                self._consume(ahead)
+
+    def _candidates(self, scopes: Sequence[Scope]) -> Iterator[Candidate]:
+        return chain.from_iterable(map(self._survey.candidates, scopes))
+
+    def _consume(self, ahead: ReadAhead) -> None:
+        try:
+            for read in ahead.results(self._config.commit_seconds):
+                if read is not None:
+                    self._take(read)
+                self._show()
+                if time.monotonic() - self._committed >= self._config.commit_seconds:
+                    self._embed()
+                    self._commit()
+            self._embed()
+        finally:
+            self._commit()
+
+    def finish(self, *, prune: bool) -> IndexReport:
+        """Judge what is gone, prune when asked, and report."""
+        ledger, survey = self._ledger, self._survey
+        gone = [i for i in survey.gone() if i not in ledger.moved_rows]
+        self.kept = sum(absence.file_id not in ledger.moved_rows for absence in survey.absent) - len(gone)
+        if prune and gone:
+            self._prune(gone)
+        seconds = time.monotonic() - self._started
+        counts = ledger.counts
+        return IndexReport(
+            index=str(self._index.path),
+            model=self._index.spec.backbone,
+            fallback=self._index.fallback,
+            device=self._embedder.device if counts.embedded else "none",
+            scanned=survey.seen,
+            added=counts.added,
+            updated=counts.updated,
+            moved=counts.moved,
+            unchanged=survey.unchanged + counts.unchanged,
+            gone=len(gone),
+            removed=len(gone) if prune else 0,
+            ignored=counts.ignored,
+            skipped=tuple(sorted(survey.skipped + ledger.skipped, key=lambda s: os.fsencode(s.path))),
+            embedded=counts.embedded,
+            seconds=seconds,
+            images_per_second=counts.embedded / seconds if seconds > 0 else 0.0,
+        )
+
+    def _take(self, read: Read) -> None:
+        decoded = self._ledger.take(read)
+        if decoded is not None:
+            self._batch.append((read, decoded))
+        if len(self._batch) >= self._config.batch_size:
+            self._embed()
+        if self._ledger.pending >= self._config.commit_photos:
+            self._commit()
+
+    def _embed(self) -> None:
+        if self._batch:
+            batch, self._batch = self._batch, []
+            self._ledger.embedded(batch, self._embedder.embed(np.stack([d.pixels for _, d in batch])))
+
+    def _commit(self) -> None:
+        self._ledger.commit()
+        self._committed = time.monotonic()
+
+    def _prune(self, gone: Sequence[int]) -> None:
+        with self._index.database.read() as connection:
+            known = catalog.count(connection, "files") + catalog.count(connection, "skipped")
+        if len(gone) > PRUNE_SHARE * known and not self._config.yes:
+            raise PruneRefused(
+                f"{len(gone)} of {known} files are gone, more than a tenth; nothing was forgotten. "
+                "If that is right, run again with --prune --yes."
+            )
+        with self._index.database.write() as connection:
+            writer.drop_files(connection, gone)
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        if self._progress is None or now - self._shown < 0.1:
+            return
+        self._shown = now
+        counts = self._ledger.counts
+        self._progress(
+            Progress(
+                scanned=self._survey.seen,
+                embedded=counts.embedded,
+                skipped=len(self._ledger.skipped) + len(self._survey.skipped),
+                finished=counts.finished + len(self._batch),
+                total=self._total,
+                seconds=now - self._started,
+            )
+        )

@@ -1,0 +1,1 @@
+"""Decoders beside Pillow's own, one library a module."""
