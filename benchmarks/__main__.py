@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.backbones import backbones
 from benchmarks.speed import speed
 
 
@@ -13,6 +14,7 @@ def main() -> None:
 
 
 main.add_command(speed)
+main.add_command(backbones)
 
 if __name__ == "__main__":
     main(prog_name="python -m benchmarks")

@@ -26,6 +26,8 @@ def page() -> str:
         command = app.get_command(context, name)
         if command is not None:
             parts.append(section(command, f"simsearch {name}"))
+        if isinstance(command, click.Group):
+            parts += [section(sub, f"simsearch {name} {sub.name}") for sub in command.commands.values()]
     return "\n".join(parts)
 
 

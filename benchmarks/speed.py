@@ -19,7 +19,8 @@ import numpy as np
 
 from simsearch.engine.indexing import IndexingConfig, index_folder
 from simsearch.media.pool import DecodePool
-from simsearch.models.embedder import Embedder, ModelChoice
+from simsearch.models.choice import ModelChoice
+from simsearch.models.embedder import Embedder
 from simsearch.models.runners import available_threads
 from simsearch.records import Decoded
 

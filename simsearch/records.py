@@ -198,6 +198,57 @@ class VerifyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CompactReport:
+    """What `compact` did: vectors dropped and kept, bytes of the index's folder before and after."""
+
+    index: str
+    dropped: int
+    kept: int
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What `export` wrote: the folder, rows and length of the vectors, names of the files."""
+
+    index: str
+    folder: str
+    rows: int
+    dim: int
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What `import` did: photos added, files of photos that were known, and those left out.
+
+    `checked` is how many vectors were compared with the model's own; 0 for vectors of an unknown model.
+    """
+
+    index: str
+    model: str
+    added: int
+    known: int
+    skipped: tuple[Skipped, ...]
+    checked: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveReport:
+    """What `remove` forgot: files, photos that no file is left of, whole roots. The files are untouched.
+
+    With `dry_run` it is what would be forgotten.
+    """
+
+    index: str
+    files: int
+    photos: int
+    roots: tuple[str, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicatePhoto:
     """A member of a group; `score` is its cosine to the keeper, `bytes` the file's size."""
 

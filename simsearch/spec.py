@@ -10,6 +10,9 @@ from typing import Any
 from simsearch.errors import FormatUnknown
 from simsearch.framing import Framing
 
+NAMED = "named:"
+"""How the backbone of vectors begins that were made elsewhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpec:
@@ -38,6 +41,11 @@ class EmbeddingSpec:
     std: tuple[float, float, float]
     reduced_decode: int = 2
     precision: str = "float32"
+
+    @classmethod
+    def named(cls, name: str, dim: int) -> EmbeddingSpec:
+        """The spec of vectors that were made elsewhere, by a model that is known by a name alone."""
+        return cls(NAMED + name, "", dim, "", 1, 1, "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 0)
 
     @property
     def framing(self) -> Framing:

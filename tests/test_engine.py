@@ -18,7 +18,8 @@ from oracle import read_index
 from simsearch import Index, SimsearchError, find_duplicates, find_similar, index_folder
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.engine.indexing.survey import Absence, Survey
-from simsearch.engine.maintenance import rebuild, verify
+from simsearch.engine.maintenance.verify import verify
+from simsearch.engine.maintenance.view import rebuild
 from simsearch.engine.search import QueryOptions
 from simsearch.errors import (
     IndexEmpty,
@@ -29,7 +30,7 @@ from simsearch.errors import (
     RootMissing,
     WeightsRefused,
 )
-from simsearch.models.embedder import ModelChoice
+from simsearch.models.choice import ModelChoice
 from simsearch.records import IndexReport, Progress
 from simsearch.storage.database import Database
 

@@ -27,14 +27,16 @@ from simsearch.errors import (
     WeightsMissing,
 )
 from simsearch.framing import frame
+from simsearch.models import choice as choice_module
 from simsearch.models import embedder as embedder_module
 from simsearch.models import runners
 from simsearch.models.backbone import build_network
-from simsearch.models.embedder import Embedder, ModelChoice, resolve
+from simsearch.models.choice import ModelChoice, resolve
+from simsearch.models.embedder import Embedder
 from simsearch.models.onnx_graph import graph_path, keep_graph, read_graph, store_graph
 from simsearch.models.registry import get_backbone, list_backbones
 from simsearch.models.runners import TorchRunner, available_threads, pick_device
-from simsearch.models.weights import usual_place
+from simsearch.models.weights.files import usual_place
 
 TRANSFORMS = torchvision.models.ResNet50_Weights.IMAGENET1K_V2.transforms()
 SIZES = [(300, 200), (200, 300), (640, 480), (97, 301), (224, 224)]
@@ -145,14 +147,14 @@ def test_the_small_models_have_the_crop_of_their_package() -> None:
         assert (record.mean, record.std) == ((0.5,) * 3, (0.5,) * 3)
 
 
-def test_an_unknown_model_lists_the_known_ones() -> None:
-    assert [record.name for record in list_backbones()] == [
-        "resnet50",
-        "efficientnet_lite0",
-        "efficientnet_lite2",
-    ]
-    with pytest.raises(ModelUnknown, match=r"'ResNet-50'\. Did you mean resnet50\? .*efficientnet_lite2"):
+def test_models_are_known_by_their_own_names() -> None:
+    names = [record.name for record in list_backbones()]
+    assert names[:3] == ["resnet50", "efficientnet_lite0", "efficientnet_lite2"]
+    assert len(names) == len(set(names)) == 80
+    with pytest.raises(ModelUnknown, match=r"'ResNet-50'\. Did you mean resnet50\? .*simsearch models"):
         get_backbone("ResNet-50")
+    with pytest.raises(ModelUnknown, match="squeezenet1_0 has no linear classifier"):
+        get_backbone("squeezenet1_0")
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "torch"])
@@ -582,7 +584,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     gone = replace(get_backbone("resnet50"), url="http://127.0.0.1:9/resnet50-11ad3fa6.pth")
     monkeypatch.setattr(
-        embedder_module, "get_backbone", lambda name: gone if name == "resnet50" else get_backbone(name)
+        choice_module, "get_backbone", lambda name: gone if name == "resnet50" else get_backbone(name)
     )
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from simsearch import Embedder, Index, find_similar, index_folder
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.media.pool import decode_here
-from simsearch.models.embedder import ModelChoice
+from simsearch.models.choice import ModelChoice
 
 Matrix = NDArray[np.float64]
 

@@ -8,6 +8,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,8 +21,10 @@ from safetensors.torch import save_file
 
 from simsearch.errors import ModelUnknown, WeightsMissing, WeightsRefused
 from simsearch.models.backbone import build_network
-from simsearch.models.registry import Backbone, get_backbone
-from simsearch.models.weights import fetch, find, locate, locate_or_fetch, read_digest, usual_place
+from simsearch.models.record import Backbone
+from simsearch.models.registry import get_backbone
+from simsearch.models.weights.fetch import fetch, locate_or_fetch
+from simsearch.models.weights.files import find, locate, read_digest, usual_place
 
 State = dict[str, torch.Tensor]
 
@@ -125,7 +128,9 @@ def test_missing_parameters_are_refused(kept: float, state: State, tmp_path: Pat
 @pytest.mark.parametrize("other", ["resnet18", "resnet101", "wide_resnet50_2"])
 def test_another_architecture_is_refused_and_named(other: str, tmp_path: Path) -> None:
     torch.save(torchvision.models.get_model(other, weights=None).state_dict(), tmp_path / "other.pth")
-    with pytest.raises(WeightsRefused, match=rf"not a checkpoint of resnet50.*It is one of {other}\.$"):
+    with pytest.raises(
+        WeightsRefused, match=rf"not a checkpoint of resnet50.*It is one of {other}: use --model {other}"
+    ):
         load(tmp_path / "other.pth")
 
 
@@ -250,6 +255,7 @@ class Handler(BaseHTTPRequestHandler):
 
     release: threading.Event
     asked: list[str]
+    starts: list[int]
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
@@ -259,8 +265,16 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "absent":
             return self.send_error(404)
         body = b"<html>Please log in</html>" if kind == "wrong" else BODY
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
+        start = 0
+        if "Range" in self.headers and kind not in ("wrong", "whole-only"):
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            self.starts.append(start)
+        if start >= len(body):
+            return self.send_error(416)
+        body = body[start:]
+        self.send_response(206 if start else 200)
+        claimed = {"too-long": len(body) + 5, "too-short": len(body) - 5}.get(kind, len(body))
+        self.send_header("Content-Length", str(claimed))
         self.end_headers()
         if kind == "drip":
             while not self.release.wait(0.05):
@@ -277,7 +291,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
-    handler = type("Fresh", (Handler,), {"release": threading.Event(), "asked": []})
+    handler = type("Fresh", (Handler,), {"release": threading.Event(), "asked": [], "starts": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         running.handle_error = lambda *args: None  # type: ignore[method-assign]
         threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -309,10 +323,12 @@ def test_a_download_lands_in_torchvisions_cache(server: ThreadingHTTPServer, tor
         ("deaf", "timed out|no answer"),
         ("stall", "timed out after 400000 bytes"),
         ("cut", "400000"),
+        ("too-long", "ended after 800000 of 800005 bytes|800000"),
+        ("too-short", "another file, whose SHA-256 begins with"),
         ("drip", r"only \d+ bytes arrived in 1.5 s"),
     ],
 )
-def test_a_bad_download_ends_soon_and_leaves_nothing(
+def test_a_bad_download_ends_soon_and_gets_no_name(
     kind: str, reason: str, server: ThreadingHTTPServer, torch_home: Path
 ) -> None:
     started = time.monotonic()
@@ -321,7 +337,41 @@ def test_a_bad_download_ends_soon_and_leaves_nothing(
     assert time.monotonic() - started < 8
     assert "--weights FILE" in str(caught.value)
     assert str(torch_home) in str(caught.value)
-    assert not torch_home.exists() or os.listdir(torch_home) == []
+    # What had come is kept where more of it may come; what is another file is not.
+    kept = os.listdir(torch_home)
+    assert kept == ([] if kind in ("wrong", "too-short") else ["r.pth.part"] if kept else [])
+
+
+def test_a_cut_download_goes_on_where_it_ended(server: ThreadingHTTPServer, torch_home: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(WeightsMissing, match="after"):
+            fetch(record_at(server, "cut"), seconds=0.5)
+    # Half of 800,000 bytes, then half of the other half.
+    assert (torch_home / "r.pth.part").stat().st_size == 600_000
+    steps: list[tuple[int, int | None]] = []
+    found = fetch(record_at(server, "whole"), progress=lambda done, total: steps.append((done, total)))
+    assert server.RequestHandlerClass.starts == [400_000, 600_000]  # type: ignore[attr-defined]
+    assert found.path.read_bytes() == BODY
+    assert (steps[0][0] > 600_000, steps[-1]) == (True, (800_000, 800_000))
+    assert os.listdir(torch_home) == ["r.pth"]
+
+
+@pytest.mark.parametrize("kind", ["whole", "whole-only"])
+@pytest.mark.parametrize("kept", [b"of another file", b"x" * len(BODY), BODY[:999], BODY])
+def test_whatever_was_kept_the_file_comes_whole(
+    kept: bytes, kind: str, server: ThreadingHTTPServer, torch_home: Path
+) -> None:
+    torch_home.mkdir(parents=True)
+    (torch_home / "r.pth.part").write_bytes(kept)
+    assert fetch(record_at(server, kind)).path.read_bytes() == BODY
+    assert os.listdir(torch_home) == ["r.pth"]
+
+
+def test_two_downloads_at_once_are_one(server: ThreadingHTTPServer, torch_home: Path) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: fetch(record_at(server, "whole")), range(4)))
+    assert {item.path for item in found} == {torch_home / "r.pth"}
+    assert server.RequestHandlerClass.asked == ["/whole"]  # type: ignore[attr-defined]
 
 
 def test_no_server_at_all(server: ThreadingHTTPServer, torch_home: Path) -> None:

@@ -17,6 +17,7 @@ MAINTENANCE = {
     "verify": "simsearch.cli.maintenance.verify",
     "rebuild": "simsearch.cli.maintenance.rebuild",
     "models": "simsearch.cli.maintenance.models",
+    "weights": "simsearch.cli.maintenance.weights",
 }
 
 

@@ -97,7 +97,7 @@ def command(
     Without a PATH the folders of the index are visited again. Only what is new or changed is read.
     """
     from simsearch.engine.indexing import IndexingConfig
-    from simsearch.models.embedder import ModelChoice
+    from simsearch.models.choice import ModelChoice
 
     config = IndexingConfig(
         choice=ModelChoice(model or "auto", weights, pooling, device, runtime),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from simsearch.engine.index import Index
 from simsearch.errors import IndexUnwritable
 from simsearch.paths import DATABASE
 from simsearch.spec import EmbeddingSpec
-from simsearch.storage import migrations, writer
+from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.database import Database
 from simsearch.storage.segments import sync_folder
 
@@ -35,6 +36,19 @@ def create_index(folder: Path, spec: EmbeddingSpec, *, weights_path: str, fallba
             writer.put_settings(connection, values)
         sync_folder(folder)
     return Index(folder, database)
+
+
+def open_for_writing(folder: Path) -> Index:
+    """An index whose lock the caller holds, in the journal mode of its place, without what was replaced.
+
+    Raises IndexMissing.
+    """
+    opened = Index.open(folder)
+    opened.database.journal()
+    with opened.database.read() as connection:
+        obsolete = json.loads(catalog.read_settings(connection).get("obsolete", "[]"))
+    opened.segments.delete(obsolete)
+    return opened
 
 
 def prepare_folder(folder: Path) -> None:

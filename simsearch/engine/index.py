@@ -5,38 +5,31 @@ from __future__ import annotations
 import json
 import os
 import threading
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from simsearch.engine.append import NewContent, append
 from simsearch.engine.ranking import Wanted, checked_rows, content_paths, rank
 from simsearch.engine.snapshot import Snapshot
-from simsearch.errors import IndexEmpty, IndexMissing, NotIndexed
+from simsearch.errors import IndexDamaged, IndexEmpty, IndexMissing, NotIndexed
 from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, relative, text
-from simsearch.records import Facts, FileStat, Hit, IndexInfo, Photo, Skipped
+from simsearch.records import FileStat, Hit, IndexInfo, Photo, Skipped
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.database import Database
 from simsearch.storage.schema import FORMAT
 from simsearch.storage.segments import SegmentHeader, SegmentStore
-from simsearch.storage.writer import FileChange, NewVector
+from simsearch.storage.writer import FileChange
 from simsearch.views.base import check_queries
 
 Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class NewContent:
-    """A picture seen for the first time: SHA-256 digest, facts, and its unit vector (dim,)."""
-
-    digest: bytes
-    facts: Facts
-    vector: Vectors
+T = TypeVar("T")
 
 
 class Index:
@@ -142,17 +135,32 @@ class Index:
     def rank(self, vectors: Vectors, wanted: Wanted) -> list[tuple[Hit, ...]]:
         """`search`, with all that can be asked in one record."""
         queries = check_queries(vectors, self.spec.dim)
-        snapshot = self.snapshot()
-        if not snapshot.photos:
-            raise IndexEmpty(
-                f"The index at {self.path} holds no photo. Add some with: simsearch index FOLDER"
-            )
-        with self.database.read() as connection:
+
+        def ranked(connection: sa.Connection, snapshot: Snapshot) -> list[tuple[Hit, ...]]:
+            if not snapshot.photos:
+                raise IndexEmpty(
+                    f"The index at {self.path} holds no photo. Add some with: simsearch index FOLDER"
+                )
             return rank(connection, self.segments, snapshot, queries, wanted)
+
+        return self._steadily(ranked)
+
+    def _steadily(self, read: Callable[[sa.Connection, Snapshot], T]) -> T:
+        """What `read` finds; once more when a compaction took a segment away between its two looks."""
+        while True:
+            snapshot = self.snapshot()
+            version = self._version
+            try:
+                with self.database.read() as connection:
+                    return read(connection, snapshot)
+            except IndexDamaged:
+                if self.database.version() == version:
+                    raise
 
     def vectors(self, ids: Sequence[int]) -> Vectors:
         """The stored vectors of these ids, float32 (len(ids), dim). Raises NotIndexed for an unknown one."""
-        with self.database.read() as connection:
+
+        def stored(connection: sa.Connection, _: Snapshot) -> Vectors:
             table = catalog.vectors_where(connection, "id", ids)
             missing = sorted(set(ids) - set(table.ids.tolist()))
             if missing:
@@ -160,6 +168,8 @@ class Index:
                     f"No photo in {self.path} has the id {missing[0]}. See the ids in: simsearch query --json"
                 )
             return checked_rows(self.segments, table)[np.searchsorted(table.ids, np.asarray(ids))]
+
+        return self._steadily(stored)
 
     def paths_of(self, vector_id: int) -> tuple[str, ...]:
         """The absolute paths of a picture, in byte order. Raises NotIndexed."""
@@ -225,7 +235,7 @@ class Index:
                 what: catalog.count(connection, what) for what in ("photos", "files", "vectors", "skipped")
             }
             roots = tuple(text(root.path) for root in catalog.read_roots(connection))
-        size = _bytes_below(self.path)
+        size = bytes_below(self.path)
         return IndexInfo(
             index=str(self.path),
             format=FORMAT,
@@ -247,7 +257,7 @@ class Index:
         The caller holds the writer's lock. A crash before the transaction leaves bytes that do not count;
         after it, everything counts.
         """
-        placed = self._append(new)
+        placed = append(self.database, self.segments, new)
         with self.database.write() as connection:
             writer.put_vectors(connection, placed)
             writer.put_files(connection, changes)
@@ -256,26 +266,8 @@ class Index:
                 last = placed[-1]
                 writer.put_settings(connection, {"end": json.dumps([last.segment, last.row + 1])})
 
-    def _append(self, new: Sequence[NewContent]) -> list[NewVector]:
-        with self.database.read() as connection:
-            segment, row = json.loads(catalog.read_settings(connection)["end"])
-        placed: list[NewVector] = []
-        left = list(new)
-        while left:
-            room = self.segments.rows_per_segment - row
-            if not room:
-                segment, row = segment + 1, 0
-                continue
-            part, left = left[:room], left[room:]
-            rows = np.stack([item.vector for item in part]).astype("<f4")
-            self.segments.append(segment, row, rows)
-            for item, vector in zip(part, rows, strict=True):
-                placed.append(NewVector(item.digest, item.facts, segment, row, zlib.crc32(vector.data)))
-                row += 1
-        return placed
 
-
-def _bytes_below(folder: Path) -> int:
+def bytes_below(folder: Path) -> int:
     """The size of all files; one that a writer takes away meanwhile counts as nothing."""
     total = 0
     for file in folder.rglob("*"):

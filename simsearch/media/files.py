@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat as modes
 from types import TracebackType
@@ -58,6 +59,16 @@ class OpenFile:
         if len(data) != self.stat.size or file_stat(os.fstat(self._fd)) != self.stat:
             raise FileUnreadable("changed while it was read", transient=True, stat=self.stat)
         return data
+
+    def sha256(self) -> bytes:
+        """The SHA-256 digest of all bytes, a block at a time. Raises FileUnreadable like `read_all`."""
+        digest, size = hashlib.sha256(self.head), len(self.head)
+        while block := self._read(1 << 20):
+            digest.update(block)
+            size += len(block)
+        if size != self.stat.size or file_stat(os.fstat(self._fd)) != self.stat:
+            raise FileUnreadable("changed while it was read", transient=True, stat=self.stat)
+        return digest.digest()
 
     def _read(self, wanted: int) -> bytes:
         chunks: list[bytes] = []

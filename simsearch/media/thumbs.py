@@ -42,6 +42,21 @@ def thumbnail(source: bytes | Path, *, side: int = SIDE, store: Path | None = No
     return out.getvalue()
 
 
+def keep_only(store: Path, digests: set[bytes]) -> None:
+    """Drop the thumbnails of all other pictures, by their SHA-256, and give back the room."""
+    if not store.exists():
+        return
+    # The store is derived: where it cannot be written it stays as it is.
+    with contextlib.suppress(sqlite3.Error):
+        with contextlib.closing(sqlite3.connect(store, timeout=1, isolation_level=None)) as connection:
+            kept = {bytes(row[0]) for row in connection.execute("SELECT DISTINCT sha256 FROM thumbs")}
+            connection.execute("BEGIN")
+            connection.executemany("DELETE FROM thumbs WHERE sha256 = ?", [(d,) for d in kept - digests])
+            connection.execute("COMMIT")
+            if kept - digests:
+                connection.execute("VACUUM")
+
+
 def _look_up(store: Path, digest: bytes, side: int) -> bytes | None:
     # The store is derived: where it cannot be read, the picture is made again.
     with contextlib.suppress(sqlite3.Error):

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from simsearch.errors import ExtraMissing, ModelUnknown, WeightsRefused
-from simsearch.models.checkpoint import fits, load_into, read_checkpoint
-from simsearch.models.registry import POOLINGS, get_backbone, list_backbones
+from simsearch.errors import ModelUnknown, WeightsRefused
+from simsearch.models.record import POOLINGS, Backbone
+from simsearch.models.registry import build, get_backbone, list_backbones
+from simsearch.models.weights.checkpoint import COUNTER, Headless, fits, load_into, read_checkpoint
 from simsearch.spec import EmbeddingSpec
 
 _GEM_POWER = 3.0
 _TINY = 1e-6
-_RELATIVES = (
-    *("resnet18", "resnet34", "resnet101", "resnet152", "wide_resnet50_2", "wide_resnet101_2"),
-    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "densenet121", "vgg16"),
-    *("mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny"),
-)
+# Auxiliary classifiers of googlenet and inception_v3, and a head of several layers.
+_MOST_EXTRA = 40
 
 
 class GlobalPool(nn.Module):
@@ -64,53 +60,74 @@ class EmbeddingNetwork(nn.Module):
 def build_network(spec: EmbeddingSpec, weights: Path) -> EmbeddingNetwork:
     """The network of `spec` with the parameters of the checkpoint `weights`, in eval mode on the CPU.
 
-    Raises ModelUnknown, WeightsMissing, WeightsRefused.
+    Raises ModelUnknown, WeightsMissing, WeightsRefused, ExtraMissing.
     """
-    record = get_backbone(spec.backbone)
-    features = _headless(record.architecture, spec.pooling)
+    headless = without_head(get_backbone(spec.backbone), spec.pooling)
     tensors = read_checkpoint(weights)
     try:
-        load_into(features, tensors, name=spec.backbone, path=weights)
+        load_into(headless, tensors, name=spec.backbone, path=weights)
     except WeightsRefused as exc:
-        other = _recognise(tensors)
-        raise WeightsRefused(f"{exc} {other}".rstrip()) from exc
-    return EmbeddingNetwork(features, spec).eval()
-
-
-def _headless(architecture: str, pooling: str) -> nn.Module:
-    """The network of a registry record without its head and without values."""
-    # On the meta device nothing is drawn at random, so the caller's generator stays as it was.
-    with torch.device("meta"):
-        network = _architecture(architecture)
-    remove_head(network, pooling)
+        other = recognise(tensors)
+        told = f" It is one of {other.name}: use --model {other.name} with it." if other is not None else ""
+        raise WeightsRefused(f"{exc}{told}") from exc
+    network = EmbeddingNetwork(headless.network, spec).eval()
+    if spec.backbone.startswith("timm/"):
+        _check_output(network, spec)
     return network
 
 
-def _recognise(tensors: Mapping[str, Tensor]) -> str:
-    """A sentence that names the network a refused checkpoint belongs to; empty when it is none of ours."""
-    for record in list_backbones():
-        if fits(_headless(record.architecture, "avg"), tensors):
-            return f"It is one of {record.name}: use --model {record.name} with it."
-    for name in _RELATIVES:
-        if fits(_headless(f"torchvision:{name}", "avg"), tensors):
-            return f"It is one of {name}."
-    return ""
+def _check_output(network: EmbeddingNetwork, spec: EmbeddingSpec) -> None:
+    """Refuse a network whose last linear layer is not its one way out (two heads, a head on a grid)."""
+    try:
+        with torch.inference_mode():
+            shape = tuple(network(torch.zeros((1, spec.crop, spec.crop, 3), dtype=torch.uint8)).shape)
+    except RuntimeError:
+        shape = ()
+    if shape != (1, spec.dim):
+        raise ModelUnknown(f"{spec.backbone} does not end in one linear classifier, so it gives no vector.")
 
 
-def remove_head(network: nn.Module, pooling: str) -> None:
+def without_head(backbone: Backbone, pooling: str = "avg") -> Headless:
+    """The network of a backbone without its head and without values."""
+    # On the meta device nothing is drawn at random and nothing is filled.
+    with torch.device("meta"):
+        network = build(backbone)
+    stored = network.state_dict().keys()
+    if any(name not in stored for name, _ in network.named_buffers()):
+        # What no checkpoint holds has to be computed. The caller's generator stays as it was.
+        with torch.random.fork_rng(devices=[]):
+            network = build(backbone)
+    return Headless(network, remove_head(network, pooling))
+
+
+def recognise(tensors: Mapping[str, Tensor]) -> Backbone | None:
+    """The backbone, of those known by name, whose parameters these are; None when it is none of them.
+
+    Only networks with as many tensors as the checkpoint, or somewhat fewer (heads, auxiliary branches),
+    are built to be compared.
+    """
+    count = sum(not key.endswith(COUNTER) for key in tensors)
+    close = [record for record in list_backbones() if count - _MOST_EXTRA <= record.tensors <= count]
+    for record in sorted(close, key=lambda record: count - record.tensors):
+        if fits(without_head(record), tensors):
+            return record
+    return None
+
+
+def remove_head(network: nn.Module, pooling: str) -> str:
     """Replace the last `nn.Linear` by Identity and, unless `pooling` is "avg", the global average pool.
 
-    Raises ModelUnknown for a network that has no such layer.
+    Returns: the name of that layer. Raises ModelUnknown for a network that has no such layer.
     """
     if pooling not in POOLINGS:
         raise ModelUnknown(f"There is no pooling called {pooling!r}; use {', '.join(POOLINGS)}.")
     modules = dict(network.named_modules())
-    linears = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
+    linears: list[str] = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
     if not linears:
         raise ModelUnknown(f"{type(network).__name__} has no classifier (nn.Linear) to take off.")
     network.set_submodule(linears[-1], nn.Identity())
     if pooling == "avg":
-        return
+        return linears[-1]
     pools = [
         name
         for name, module in modules.items()
@@ -119,23 +136,4 @@ def remove_head(network: nn.Module, pooling: str) -> None:
     if not pools:
         raise ModelUnknown(f"{type(network).__name__} has no global average pool; use the pooling 'avg'.")
     network.set_submodule(pools[-1], GlobalPool(pooling))
-
-
-def _architecture(name: str) -> nn.Module:
-    """The untrained network of a registry record, e.g. "torchvision:resnet50"."""
-    origin, _, model = name.partition(":")
-    network: nn.Module
-    if origin == "torchvision":
-        import torchvision
-
-        network = torchvision.models.get_model(model, weights=None)
-        return network
-    try:
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as exc:
-        raise ExtraMissing(
-            f"{model} needs the package efficientnet-lite-pytorch: pip install efficientnet-lite-pytorch"
-        ) from exc
-    with contextlib.redirect_stdout(io.StringIO()):
-        network = EfficientNet.from_name(model)
-    return network
+    return linears[-1]

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.errors import FormatUnknown, ModelUnknown, PhotoUnreadable, SimsearchError
+from simsearch.errors import FormatUnknown, PhotoUnreadable, SimsearchError
 from simsearch.framing import frame
-from simsearch.models.onnx_graph import export, graph_path, keep_graph, read_graph
-from simsearch.models.registry import POOLINGS, get_backbone
+from simsearch.models.choice import ModelChoice, resolve
+from simsearch.models.onnx_graph import (
+    ExportFailed,
+    export,
+    graph_path,
+    is_marked_unexportable,
+    keep_graph,
+    mark_unexportable,
+    read_graph,
+)
+from simsearch.models.registry import get_backbone, usual_runtime
 from simsearch.models.runners import (
     OnnxRunner,
     Runner,
@@ -25,8 +31,8 @@ from simsearch.models.runners import (
     check_runtime,
     pick_device,
 )
-from simsearch.models.weights import FetchFailed, find, locate_or_fetch, read_digest
-from simsearch.spec import EmbeddingSpec
+from simsearch.models.weights.files import find
+from simsearch.spec import NAMED, EmbeddingSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,75 +40,8 @@ if TYPE_CHECKING:
 Note = Callable[[str], None]
 Images = NDArray[np.uint8] | Sequence["Image"] | Sequence[NDArray[np.uint8]]
 
-_PREFERRED, _ALWAYS_HERE = "resnet50", "efficientnet_lite2"
 # Bounds the memory of one pass whatever the number of pictures handed over.
 _PASS = {"cpu": 64, "cuda": 256, "mps": 64}
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """What a person asked for: model name or "auto", checkpoint file, pooling, device and runtime."""
-
-    model: str = "auto"
-    weights: str | None = None
-    pooling: str = "avg"
-    device: str = "auto"
-    runtime: str = "auto"
-
-    @classmethod
-    def from_environment(
-        cls,
-        model: str | None = None,
-        weights: str | None = None,
-        *,
-        pooling: str = "avg",
-        device: str = "auto",
-        runtime: str = "auto",
-    ) -> ModelChoice:
-        """A choice whose gaps are filled from $SIMSEARCH_MODEL and $SIMSEARCH_WEIGHTS.
-
-        The weights of the environment belong to the model of the environment (to "auto" without one), so
-        they are not given to another model that was asked for by name.
-        """
-        usual = os.environ.get("SIMSEARCH_MODEL") or "auto"
-        if weights is None and model in (None, usual):
-            weights = os.environ.get("SIMSEARCH_WEIGHTS") or None
-        return cls(model or usual, weights, pooling, device, runtime)
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedModel:
-    """A choice that was settled: the spec, its weights file, and what was used instead of what, if so."""
-
-    spec: EmbeddingSpec
-    weights_path: str
-    fallback: str | None
-
-
-def resolve(choice: ModelChoice, *, note: Note | None = None) -> ResolvedModel:
-    """Settle model and weights without importing torch; "auto" may download ResNet-50's weights once.
-
-    Raises ModelUnknown, WeightsMissing, DeviceUnavailable (for a runtime that does not exist).
-    """
-    note = note or logging.getLogger("simsearch").warning
-    if choice.pooling not in POOLINGS:
-        raise ModelUnknown(f"There is no pooling called {choice.pooling!r}; use {', '.join(POOLINGS)}.")
-    check_runtime(choice.runtime, choice.device)
-    backbone = get_backbone(_PREFERRED if choice.model == "auto" else choice.model)
-    fallback = None
-    if choice.weights is not None:
-        weights = read_digest(Path(choice.weights).expanduser())
-    else:
-        try:
-            weights = locate_or_fetch(backbone, note)
-        except FetchFailed as exc:
-            if choice.model != "auto":
-                raise
-            fallback = f"{exc.reason} {_ALWAYS_HERE} is used instead. For {_PREFERRED}: {exc.advice}."
-            backbone = get_backbone(_ALWAYS_HERE)
-            weights = locate_or_fetch(backbone, note)
-            note(fallback)
-    return ResolvedModel(backbone.spec(weights.sha256, choice.pooling), str(weights.path), fallback)
 
 
 class Embedder:
@@ -150,6 +89,8 @@ class Embedder:
                 f"These vectors were made with {spec.precision} arithmetic, unknown to this version; "
                 "update simsearch, or index the photos again into a new index."
             )
+        if spec.backbone.startswith(NAMED):
+            get_backbone(spec.backbone)
         embedder = cls.__new__(cls)
         embedder._set_up(spec, weights_path, (device, runtime), note)
         return embedder
@@ -174,11 +115,16 @@ class Embedder:
 
     @property
     def runtime(self) -> str:
-        """What runs it: "onnx" or "torch"; left to itself onnx on the CPU and torch elsewhere."""
+        """What runs it: "onnx" or "torch"; left to itself onnx on the CPU and torch elsewhere.
+
+        A network that cannot be exported runs on torch.
+        """
         runtime = self._wanted[1]
         if runtime != "auto":
             return runtime
-        return "onnx" if self.device == "cpu" else "torch"
+        if self.device != "cpu" or is_marked_unexportable(graph_path(self.spec)):
+            return "torch"
+        return usual_runtime(self.spec.backbone)
 
     def embed(self, images: Images) -> NDArray[np.float32]:
         """Unit vectors, float32 (n, dim), one for each picture and in their order.
@@ -217,13 +163,13 @@ class Embedder:
         """
         with self._lock:
             if self._runner is None:
-                if self.runtime == "onnx":
-                    self._runner = self._onnx_runner()
-                else:
-                    self._runner = TorchRunner(self._build_network(), self.device)
+                self._runner = self._onnx_runner() if self.runtime == "onnx" else self._torch_runner()
             return self._runner
 
-    def _onnx_runner(self) -> OnnxRunner:
+    def _torch_runner(self) -> TorchRunner:
+        return TorchRunner(self._build_network(), self.device)
+
+    def _onnx_runner(self) -> Runner:
         path, threads = graph_path(self.spec), available_threads()
         cached = read_graph(path)
         if cached is not None:
@@ -235,7 +181,14 @@ class Embedder:
             self._note(f"The prepared network {path} is damaged; it is made again.")
         network = self._build_network()
         self._note(f"Preparing {self.spec.backbone} for this machine (once)")
-        graph = export(network, self.spec)
+        try:
+            graph = export(network, self.spec)
+        except ExportFailed as exc:
+            if self._wanted[1] == "onnx":
+                raise
+            self._note(f"{exc} It runs on torch here.")
+            mark_unexportable(path)
+            return TorchRunner(network, self.device)
         keep_graph(graph, path, self._note)
         return OnnxRunner(graph, threads)
 

@@ -29,6 +29,10 @@ _SEAL_LENGTH = len(_SEAL_HEAD) + 64
 _exporting = threading.Lock()
 
 
+class ExportFailed(SimsearchError):
+    """The exporter does not take a network, which may still run on torch."""
+
+
 def graph_path(spec: EmbeddingSpec) -> Path:
     """Where the graph of `spec` is cached, whether or not it is there yet."""
     import platformdirs
@@ -81,6 +85,24 @@ def keep_graph(graph: bytes, path: Path, note: Callable[[str], None]) -> None:
         )
 
 
+def mark_unexportable(path: Path) -> None:
+    """Remember that the network whose graph would be at `path` cannot be exported by this torch."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _mark(path).touch()
+
+
+def is_marked_unexportable(path: Path) -> bool:
+    """Whether the export of this graph failed before, with the same torch."""
+    return _mark(path).exists()
+
+
+def _mark(path: Path) -> Path:
+    from importlib.metadata import version
+
+    return path.with_suffix(f".no-onnx-{version('torch')}")
+
+
 def export(network: EmbeddingNetwork, spec: EmbeddingSpec) -> bytes:
     """A sealed ONNX model: `pixels` uint8 (N, crop, crop, 3) -> `vectors` float32 (N, dim), N free.
 
@@ -106,9 +128,10 @@ def export(network: EmbeddingNetwork, spec: EmbeddingSpec) -> bytes:
                 raise RuntimeError("no program came back")
             graph: bytes = program.model_proto.SerializeToString()
     except Exception as exc:
-        raise SimsearchError(
+        first = (str(exc).strip().splitlines() or [""])[0][:160]
+        raise ExportFailed(
             f"The network {spec.backbone} could not be prepared for onnxruntime ({type(exc).__name__}: "
-            f"{exc}); use --runtime torch."
+            f"{first}); use --runtime torch."
         ) from exc
     return graph + _SEAL_HEAD + hashlib.sha256(graph).hexdigest().encode()
 

@@ -1,4 +1,4 @@
-"""Progress of indexing -> a live line on a terminal."""
+"""Progress of indexing and of downloads -> a live line on a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as Display
 from rich.text import Text
 
@@ -53,6 +62,41 @@ class IndexProgress:
         self._display.update(
             self._task, completed=progress.finished, total=progress.total, skipped=progress.skipped
         )
+
+    def note(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(visible(line), soft_wrap=True)
+
+
+class DownloadProgress:
+    """Shows a download's bytes, rate and time left while it is open."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._console = Console(file=stream, markup=False, highlight=False, emoji=False)
+        self._display = Display(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+        )
+        self._task = self._display.add_task(visible(name), total=None)
+
+    def __enter__(self) -> DownloadProgress:
+        self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._display.stop()
+
+    def update(self, done: int, total: int | None) -> None:
+        """Show how many bytes have come, of how many."""
+        self._display.update(self._task, completed=done, total=total)
 
     def note(self, line: str) -> None:
         """Print a line above the bar."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from simsearch.models.weights.importing import ImportReport
     from simsearch.records import IndexInfo, IndexReport, QueryResult, Skipped, VerifyReport, ViewInfo
 
 SHOWN_SKIPPED = 10
@@ -127,12 +128,13 @@ def verify_table(report: VerifyReport, screen: Screen = PLAIN) -> str:
 
 
 def models_table(models: Sequence[Mapping[str, object]], screen: Screen = PLAIN) -> str:
-    """The backbones: name, vector length, download size, licence, source, whether here already."""
+    """The backbones: name, vector length, download size, whether here already, runtime, licence, source."""
     table = _table(
         ("model", "left"),
         ("numbers", "right"),
         ("MB", "right"),
-        ("at hand", "left"),
+        ("here", "left"),
+        ("runs on", "left"),
         ("licence", "left"),
         ("source", "left"),
     )
@@ -140,13 +142,44 @@ def models_table(models: Sequence[Mapping[str, object]], screen: Screen = PLAIN)
         table.add_row(
             f"{model['name']}{' *' if model['in_use'] else ''}",
             str(model["dim"]),
-            str(model["megabytes"]),
+            str(model["megabytes"] or "?"),
             "yes" if model["at_hand"] else "no",
+            str(model["runtime"]),
             str(model["licence"]),
             str(model["source"]),
         )
     used = ["* made the vectors of this index"] if any(model["in_use"] for model in models) else []
     return _render(screen, table, *used)
+
+
+def weights_table(rows: Sequence[Mapping[str, object]], screen: Screen = PLAIN) -> str:
+    """Weights files: the model's name, size, beginning of the SHA-256, origin and place."""
+    table = _table(
+        ("name", "left"), ("model", "left"), ("MB", "right"), ("SHA-256", "left"), ("file", "left")
+    )
+    for row in rows:
+        short = str(row["sha256"])[:8]
+        place = f"{row['path']} ({row['origin']})"
+        table.add_row(_name(str(row["name"])), str(row["model"]), str(row["megabytes"]), short, _name(place))
+    return _render(screen, table)
+
+
+def import_lines(report: ImportReport) -> Iterator[str]:
+    """What an imported checkpoint was recognised as, where it is kept, and how to use it."""
+    imported = report.imported
+    yield f"{visible(imported.origin)} is a checkpoint of {imported.model}:\n"
+    yield f"  {report.tensors} tensors, {report.layout}; {report.dim} numbers a photo\n"
+    yield (
+        f"  pictures: {imported.resize} pixels, cropped to {imported.crop}, {imported.interpolation}, "
+        f"mean {_numbers(imported.mean)}, std {_numbers(imported.std)}\n"
+    )
+    own = ", as the model's own download would" if report.official else ""
+    yield f"  kept as {visible(report.path)}{own}\n"
+    yield f"Use it with: simsearch index FOLDER --model {imported.name}\n"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
 
 
 def human_bytes(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -97,6 +98,17 @@ class Database:
             if self._watch is None:
                 self._watch = self._connect()
             return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+
+    def shrink(self) -> None:
+        """Give back the room of deleted rows, unless another process is in the way (`VACUUM`).
+
+        See https://www.sqlite.org/lang_vacuum.html
+        """
+        with contextlib.closing(self._connect()) as connection:
+            # A convenience: whoever is in the way is not to be disturbed, and a full disk loses nothing.
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA busy_timeout=1000")
+                connection.execute("VACUUM")
 
     def close(self) -> None:
         """Close all connections; the last one out merges the log into the database."""

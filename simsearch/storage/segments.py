@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -59,7 +60,7 @@ class SegmentStore:
     def __init__(self, folder: Path, header: SegmentHeader) -> None:
         self._folder, self._header = folder, header
         self._row_bytes = header.dim * 4
-        self._handles: dict[int, int] = {}
+        self._handles: dict[int, _Handle] = {}
 
     @property
     def rows_per_segment(self) -> int:
@@ -108,16 +109,18 @@ class SegmentStore:
         page faults cost, and nothing stays mapped.
         """
         out = np.empty((len(places), self._header.dim), dtype="<f4")
+        # Held until the end: another thread may let go of a segment meanwhile.
+        handles = {number: self._handle(number) for number in {number for number, _ in places}}
         if hasattr(os, "posix_fadvise"):
             for number, row in places:
                 os.posix_fadvise(
-                    self._handle(number),
+                    handles[number].fd,
                     HEADER + row * self._row_bytes,
                     self._row_bytes,
                     os.POSIX_FADV_WILLNEED,
                 )
         for i, (number, row) in enumerate(places):
-            got = os.preadv(self._handle(number), [out[i].data.cast("B")], HEADER + row * self._row_bytes)
+            got = os.preadv(handles[number].fd, [out[i].data.cast("B")], HEADER + row * self._row_bytes)
             if got != self._row_bytes:
                 raise IndexDamaged(f"{self.path(number)} ends before row {row}. {MEND}")
         return out
@@ -126,12 +129,13 @@ class SegmentStore:
         """The given ascending `rows` of a segment, in blocks of at most 4096, for a pass through all."""
         if not len(rows):
             return
-        size = os.fstat(self._handle(number)).st_size
+        handle = self._handle(number)
+        size = os.fstat(handle.fd).st_size
         have = (size - HEADER) // self._row_bytes
         if rows[-1] >= have:
             raise IndexDamaged(f"{self.path(number)} ends before row {int(rows[-1])}. {MEND}")
         mapped = np.memmap(
-            os.fdopen(os.dup(self._handle(number)), "rb"),
+            os.fdopen(os.dup(handle.fd), "rb"),
             dtype="<f4",
             mode="r",
             offset=HEADER,
@@ -155,25 +159,48 @@ class SegmentStore:
 
     def close(self) -> None:
         """Close the open files."""
-        for fd in self._handles.values():
-            os.close(fd)
         self._handles.clear()
 
-    def _handle(self, number: int) -> int:
-        if number not in self._handles:
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Let go of segments that compaction has replaced, so that the disk gets their room back.
+
+        A read that goes on in another thread keeps what it reads.
+        """
+        for number in numbers:
+            self._handles.pop(number, None)
+
+    def delete(self, numbers: Sequence[int]) -> None:
+        """Delete files of segments that nothing refers to; one in use may stay until the next time."""
+        self.forget(numbers)
+        for number in numbers:
+            with contextlib.suppress(OSError):
+                self.path(number).unlink(missing_ok=True)
+
+    def _handle(self, number: int) -> _Handle:
+        handle = self._handles.get(number)
+        if handle is None:
             path = self.path(number)
             try:
-                fd = os.open(path, os.O_RDONLY)
+                handle = _Handle(os.open(path, os.O_RDONLY))
             except OSError as exc:
                 raise IndexDamaged(f"Cannot open {path}: {exc.strerror or exc}. {MEND}") from exc
-            head = os.pread(fd, HEADER, 0)
+            head = os.pread(handle.fd, HEADER, 0)
             if head[: len(MAGIC)] != MAGIC or head != self._header.encode():
-                os.close(fd)
                 raise FormatUnknown(f"{path} is not a segment of this index. {MEND}")
-            # Two threads may open one segment at once; the first handle stays, the other is closed.
-            if self._handles.setdefault(number, fd) != fd:
-                os.close(fd)
-        return self._handles[number]
+            self._handles[number] = handle
+        return handle
+
+
+class _Handle:
+    """An open file that is closed when nobody reads it any more."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
 
 
 MEND = "Run: simsearch verify"

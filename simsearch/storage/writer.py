@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,22 +76,27 @@ def put_root(connection: sa.Connection, path: bytes) -> Root:
         for row in list(sealed_rows(connection, files, query)):
             moved = inside + b"/" + row["relpath"] if row["relpath"] else inside
             _update_file(connection, row["id"], {**row, "root_id": root.id, "relpath": moved})
-        connection.execute(sa.delete(roots).where(roots.c.id == other_id))
-        drop_setting(connection, rules_key(other_id))
+        drop_root(connection, other_id)
     return root
+
+
+def drop_root(connection: sa.Connection, root_id: int) -> None:
+    """Forget a root that has no file left, and what it passes over."""
+    connection.execute(sa.delete(roots).where(roots.c.id == root_id))
+    drop_setting(connection, rules_key(root_id))
 
 
 def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> list[int]:
     """Add contents with their vectors; the ids of the vectors, which are never used again."""
-    content_id = int(connection.execute(sa.select(sa.func.max(contents.c.id))).scalar() or 0)
     sequence = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'")
     vector_id = int(connection.execute(sequence).scalar() or 0)
     content_rows, vector_rows = [], []
     for item in new:
-        content_id, vector_id = content_id + 1, vector_id + 1
+        vector_id += 1
         facts = item.facts
+        # A content has the id of its first vector, so that this one too is never used again.
         values: dict[str, Any] = {
-            "id": content_id,
+            "id": vector_id,
             "sha256": item.digest,
             "width": facts.width,
             "height": facts.height,
@@ -102,7 +107,7 @@ def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> list[int
         content_rows.append(_sealed(contents, values))
         values = {
             "id": vector_id,
-            "content_id": content_id,
+            "content_id": vector_id,
             "part": WHOLE,
             "segment": item.segment,
             "row": item.row,
@@ -143,6 +148,25 @@ def drop_files(connection: sa.Connection, ids: Sequence[int]) -> None:
     """Forget files; their contents and vectors stay until compaction, so that what comes back is adopted."""
     for start in range(0, len(ids), 500):
         connection.execute(sa.delete(files).where(files.c.id.in_(ids[start : start + 500])))
+
+
+def drop_contents(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Forget pictures that no file has any more, with all their vectors."""
+    for start in range(0, len(ids), 500):
+        chunk = ids[start : start + 500]
+        connection.execute(sa.delete(vectors).where(vectors.c.content_id.in_(chunk)))
+        connection.execute(sa.delete(contents).where(contents.c.id.in_(chunk)))
+
+
+def move_vectors(connection: sa.Connection, places: Mapping[int, tuple[int, int]]) -> None:
+    """Give vectors, by id, their new (segment, row)."""
+    ids = list(places)
+    for start in range(0, len(ids), 500):
+        query = sa.select(vectors).where(vectors.c.id.in_(ids[start : start + 500]))
+        for row in list(sealed_rows(connection, vectors, query)):
+            segment, place = places[row["id"]]
+            values = _sealed(vectors, {**row, "segment": segment, "row": place})
+            connection.execute(sa.update(vectors).where(vectors.c.id == row["id"]), values)
 
 
 def _content_id(connection: sa.Connection, digest: bytes | None) -> int | None:

@@ -38,6 +38,7 @@ SURFACE = {
     "verify": set(),
     "rebuild": {"--view", "--recall"},
     "models": set(),
+    "weights": set(),
 }
 
 HEAVY = {"torch", "torchvision", "faiss", "streamlit", "sqlalchemy", "onnxruntime", "numpy", "PIL", "rich"}

@@ -3,7 +3,7 @@
 import sys
 
 from simsearch.engine.indexing import IndexingConfig, index_folder
-from simsearch.models.embedder import ModelChoice
+from simsearch.models.choice import ModelChoice
 
 if __name__ == "__main__":
     config = IndexingConfig(

@@ -15,9 +15,9 @@ from oracle import read_index
 from crash.harness import Before, Crash, build_shim, power_cut, remember, run_killed
 from simsearch import Index, index_folder
 from simsearch.engine.indexing import IndexingConfig
-from simsearch.engine.maintenance import verify
+from simsearch.engine.maintenance.verify import verify
 from simsearch.errors import IndexMissing
-from simsearch.models.embedder import ModelChoice
+from simsearch.models.choice import ModelChoice
 
 CHILD = Path(__file__).with_name("child.py")
 PHOTOS, COMMIT = 24, 8

@@ -33,7 +33,7 @@ def _share(_: click.Context, parameter: click.Parameter, value: float) -> float:
 @common_options
 def command(common: Common, view: str, recall: float) -> None:
     """Make the search view anew, without embedding a photo again."""
-    from simsearch.engine.maintenance import rebuild
+    from simsearch.engine.maintenance.view import rebuild
     from simsearch.report.machine import to_json
     from simsearch.report.table import view_line
 

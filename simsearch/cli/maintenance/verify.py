@@ -15,7 +15,7 @@ def command(common: Common) -> None:
 
     Every row, every vector and the search view are compared with their checksums. Nothing is changed.
     """
-    from simsearch.engine.maintenance import verify
+    from simsearch.engine.maintenance.verify import verify
     from simsearch.report.machine import verify_json
     from simsearch.report.table import verify_table
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from simsearch.engine.indexing.survey import Scope
 from simsearch.media.formats import MAX_PIXELS
 from simsearch.media.scan import ScanRules
-from simsearch.models.embedder import ModelChoice
+from simsearch.models.choice import ModelChoice
 from simsearch.paths import text
 from simsearch.storage import catalog, writer
 from simsearch.storage.database import Database

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.engine.index import Index, NewContent
+from simsearch.engine.append import NewContent
+from simsearch.engine.index import Index
 from simsearch.engine.indexing.pipeline import Read
 from simsearch.engine.indexing.survey import Candidate, is_missing
 from simsearch.media.scan import root_state

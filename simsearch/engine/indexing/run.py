@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from simsearch.engine.create import create_index, prepare_folder
+from simsearch.engine.create import create_index, open_for_writing, prepare_folder
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.config import IndexingConfig, settled_max_pixels, with_rules
 from simsearch.engine.indexing.loop import Run
 from simsearch.engine.indexing.survey import find_scopes
-from simsearch.engine.maintenance import tend_view
+from simsearch.engine.maintenance.view import tend_view
 from simsearch.errors import IndexMismatch, IndexMissing, RootMissing
 from simsearch.media.scan import root_state
-from simsearch.models.embedder import Embedder, ModelChoice, ResolvedModel, resolve
+from simsearch.models.choice import ModelChoice, ResolvedModel, resolve
+from simsearch.models.embedder import Embedder
 from simsearch.paths import DATABASE, AnyPath, canonical, resolve_index, text
 from simsearch.records import IndexReport, Progress
 from simsearch.spec import EmbeddingSpec
@@ -87,14 +88,13 @@ def _writing(
     prepare_folder(folder)
     with WriterLock(folder):
         try:
-            opened = Index.open(folder)
+            opened = open_for_writing(folder)
         except IndexMissing:
             prepared = prepared or _prepare(choice, note)
             opened = create_index(
                 folder, prepared.spec, weights_path=prepared.weights_path, fallback=prepared.fallback
             )
         with opened:
-            opened.database.journal()
             yield opened, _embedder(opened, choice, note)
 
 

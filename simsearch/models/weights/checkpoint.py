@@ -25,7 +25,7 @@ _WRAPPERS = (
     "net",
     "weights",
 )
-_COUNTER = "num_batches_tracked"
+COUNTER = "num_batches_tracked"
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -94,12 +94,21 @@ def _why_unreadable(path: Path, text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Headless:
+    """A network whose head, the layer called `head`, was replaced by Identity."""
+
+    network: nn.Module
+    head: str
+
+
+@dataclass(frozen=True)
 class _Fit:
     """How the tensors of a checkpoint meet the parameters of a network, by the network's names."""
 
     expected: Mapping[str, Tensor]
     found: Mapping[str, Tensor]
     strangers: tuple[str, ...]
+    layout: str
 
     def problem(self) -> str | None:
         """The first reason why the checkpoint is not one of this network, in words."""
@@ -112,44 +121,59 @@ class _Fit:
         if self.strangers:
             return f"it has {len(self.strangers)} parameters too many, the first is {self.strangers[0]}"
         for key, value in self.found.items():
-            if not value.is_floating_point():
+            if value.is_floating_point() != self.expected[key].is_floating_point():
                 return f"{key} holds {value.dtype} (a quantised network?)"
         return None
 
 
-def load_into(network: nn.Module, tensors: Mapping[str, Tensor], *, name: str, path: Path) -> None:
+def load_into(headless: Headless, tensors: Mapping[str, Tensor], *, name: str, path: Path) -> str:
     """Give a network without its head the parameters in `tensors`, as float32.
 
     Layouts that are understood: the network's own names below any prefix ("module.", "model.backbone."),
     and the numbered names of `nn.Sequential(*network.children())`. A head is passed over; every other
-    parameter must be there, of the right shape and finite. Raises WeightsRefused.
+    parameter must be there, of the right shape and finite.
+
+    Returns: the layout that was recognised, in words. Raises WeightsRefused.
     """
-    fit = _fit(network, tensors)
+    network = headless.network
+    fit = _fit(headless, tensors)
     problem = fit.problem()
     if problem:
         raise WeightsRefused(f"{path} is not a checkpoint of {name}: {problem}.")
-    state = {key: value.to(torch.float32) for key, value in fit.found.items()}
+    state = {key: v.to(torch.float32) if v.is_floating_point() else v for key, v in fit.found.items()}
     broken = next((key for key, value in state.items() if not bool(torch.isfinite(value).all())), None)
     if broken:
         raise WeightsRefused(f"{path} holds values that are not finite numbers (in {broken}); it is damaged.")
-    state |= {key: torch.tensor(0) for key in network.state_dict() if key.endswith(_COUNTER)}
+    state |= {key: torch.tensor(0) for key in network.state_dict() if key.endswith(COUNTER)}
     network.load_state_dict(state, strict=True, assign=True)
+    return fit.layout
 
 
-def fits(network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+def fits(headless: Headless, tensors: Mapping[str, Tensor]) -> bool:
     """Whether `load_into` would find every parameter of this network, and none too many."""
-    return _fit(network, tensors).problem() is None
+    return _fit(headless, tensors).problem() is None
 
 
-def _fit(network: nn.Module, tensors: Mapping[str, Tensor]) -> _Fit:
-    expected = {key: value for key, value in network.state_dict().items() if not key.endswith(_COUNTER)}
+def _fit(headless: Headless, tensors: Mapping[str, Tensor]) -> _Fit:
+    network = headless.network
+    expected = {key: value for key, value in network.state_dict().items() if not key.endswith(COUNTER)}
     layouts = ({key: key for key in expected}, _numbered_names(network, expected))
     names, prefix = max(
         ((layout, _best_prefix(layout, tensors)) for layout in layouts),
         key=lambda pair: sum(pair[1] + key in tensors for key in pair[0]),
     )
     found = {own: tensors[prefix + key] for key, own in names.items() if prefix + key in tensors}
-    return _Fit(expected, found, tuple(_strangers(names, prefix, tensors)))
+    head = f"{prefix}{headless.head}."
+    others = {key: value for key, value in tensors.items() if not key.startswith(head)}
+    layout = _in_words(names is not layouts[0], prefix, len(others) < len(tensors), tensors)
+    return _Fit(expected, found, tuple(_strangers(names, prefix, others)), layout)
+
+
+def _in_words(numbered: bool, prefix: str, head: bool, tensors: Mapping[str, Tensor]) -> str:
+    names = "the numbered names of nn.Sequential" if numbered else "the network's own names"
+    below = f" below the prefix {prefix!r}" if prefix else ""
+    kinds = sorted({str(t.dtype).removeprefix("torch.") for t in tensors.values() if t.is_floating_point()})
+    return f"{names}{below}, {'with' if head else 'without'} its head, {' and '.join(kinds)}"
 
 
 def _numbered_names(network: nn.Module, expected: Mapping[str, Tensor]) -> dict[str, str]:
@@ -186,5 +210,5 @@ def _strangers(names: Mapping[str, str], prefix: str, tensors: Mapping[str, Tens
         if key.startswith(prefix)
         and key[len(prefix) :].partition(".")[0] in blocks
         and key[len(prefix) :] not in names
-        and not key.endswith(_COUNTER)
+        and not key.endswith(COUNTER)
     ]

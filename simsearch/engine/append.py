@@ -1,0 +1,51 @@
+"""New vectors -> the end of the last segment, on the disk before any row of the database names them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.records import Facts
+from simsearch.storage import catalog
+from simsearch.storage.database import Database
+from simsearch.storage.segments import SegmentStore
+from simsearch.storage.writer import NewVector
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """A picture seen for the first time: SHA-256 digest, facts, and its unit vector (dim,)."""
+
+    digest: bytes
+    facts: Facts
+    vector: Vectors
+
+
+def append(database: Database, segments: SegmentStore, new: Sequence[NewContent]) -> list[NewVector]:
+    """Write the vectors behind the committed ones and wait for the disk; where each lies now.
+
+    Raises IndexUnwritable.
+    """
+    with database.read() as connection:
+        segment, row = json.loads(catalog.read_settings(connection)["end"])
+    placed: list[NewVector] = []
+    left = list(new)
+    while left:
+        room = segments.rows_per_segment - row
+        if not room:
+            segment, row = segment + 1, 0
+            continue
+        part, left = left[:room], left[room:]
+        rows = np.stack([item.vector for item in part]).astype("<f4")
+        segments.append(segment, row, rows)
+        for item, vector in zip(part, rows, strict=True):
+            placed.append(NewVector(item.digest, item.facts, segment, row, zlib.crc32(vector.data)))
+            row += 1
+    return placed

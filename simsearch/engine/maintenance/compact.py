@@ -1,0 +1,114 @@
+"""Gives back the room of photos that no file has any more: new segments, one switch, then the old ones go."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+
+from simsearch.engine.create import open_for_writing
+from simsearch.engine.index import Index, bytes_below
+from simsearch.engine.maintenance.view import build_view
+from simsearch.engine.ranking import checked_rows
+from simsearch.errors import IndexUnwritable
+from simsearch.media.thumbs import keep_only
+from simsearch.paths import existing_index
+from simsearch.records import CompactReport
+from simsearch.storage import catalog, writer
+from simsearch.storage.lock import WriterLock
+from simsearch.storage.segments import SegmentStore
+
+BLOCK = 2048
+REBUILD_SHARE = 0.10
+"""A view that covers more than this share of dropped rows is built again; fewer cost it a look each."""
+
+Places = dict[int, tuple[int, int]]
+
+
+def compact(
+    index: str | os.PathLike[str] | None = None, *, note: Callable[[str], None] | None = None
+) -> CompactReport:
+    """Drop the vectors of photos that were pruned, removed or replaced, and their thumbnails.
+
+    Only segments that hold such vectors are written anew. Readers go on meanwhile; a crash leaves either
+    the old segments in force or the new ones. After it a photo that comes back is embedded again.
+
+    Raises IndexMissing, IndexLocked, IndexUnwritable (no room for the copy), IndexDamaged.
+    """
+    folder = existing_index(index)
+    with WriterLock(folder), open_for_writing(folder) as opened:
+        before = bytes_below(folder)
+        with opened.database.read() as connection:
+            dropped = catalog.contents_without_file(connection)
+            old = sorted(catalog.segments_of(connection, dropped))
+            vectors = catalog.count(connection, "vectors")
+        if dropped:
+            _check_room(opened.segments, old)
+            places, end = _copy(opened, old)
+            _switch(opened, dropped, places, (old, end))
+            opened.segments.delete(old)
+            _tend_view(opened, len(dropped), note or (lambda _: None))
+        opened.database.shrink()
+        with opened.database.read() as connection:
+            keep_only(folder / "thumbs.db", catalog.digests(connection))
+            kept = catalog.count(connection, "vectors")
+    return CompactReport(str(folder), vectors - kept, kept, before, bytes_below(folder))
+
+
+def _check_room(segments: SegmentStore, old: Sequence[int]) -> None:
+    needed = sum(segments.path(number).stat().st_size for number in old)
+    free = shutil.disk_usage(segments.path(0).parent).free
+    if needed > free:
+        raise IndexUnwritable(
+            f"Compacting writes up to {needed / 1e6:.0f} MB beside the old segments, and only "
+            f"{free / 1e6:.0f} MB are free in {segments.path(0).parent}. Make room and run it again."
+        )
+
+
+def _copy(index: Index, old: Sequence[int]) -> tuple[Places, tuple[int, int]]:
+    """Write the rows of `old` segments that still count into new ones; (places by id, where to go on).
+
+    Every row is checked against its CRC-32 on the way, so that damage is never sealed anew.
+    """
+    with index.database.read() as connection:
+        segment, row = json.loads(catalog.read_settings(connection)["end"])
+    if segment in old:
+        segment, row = segment + 1, 0
+    places: Places = {}
+    for number in old:
+        after = -1
+        while True:
+            with index.database.read() as connection:
+                table = catalog.vectors_in_segment(connection, number, after=after, limit=BLOCK)
+            if not len(table):
+                break
+            after = int(table.rows[-1])
+            rows, ids = checked_rows(index.segments, table), table.ids.tolist()
+            while ids:
+                if row == index.segments.rows_per_segment:
+                    segment, row = segment + 1, 0
+                room = index.segments.rows_per_segment - row
+                index.segments.append(segment, row, rows[:room])
+                for vector_id in ids[:room]:
+                    places[vector_id] = (segment, row)
+                    row += 1
+                ids, rows = ids[room:], rows[room:]
+    return places, (segment, row)
+
+
+def _switch(
+    index: Index, dropped: Sequence[int], places: Places, segments: tuple[Sequence[int], tuple[int, int]]
+) -> None:
+    """The one transaction that forgets the old places and names the new ones."""
+    old, end = segments
+    with index.database.write() as connection:
+        writer.drop_contents(connection, dropped)
+        writer.move_vectors(connection, places)
+        writer.put_settings(connection, {"end": json.dumps(list(end)), "obsolete": json.dumps(list(old))})
+
+
+def _tend_view(index: Index, dropped: int, note: Callable[[str], None]) -> None:
+    record = index.snapshot().record
+    if record is not None and dropped > REBUILD_SHARE * record.trained_on:
+        build_view(index, "auto", 0.99, note)

@@ -1,0 +1,121 @@
+"""The search view of an index: built, renewed, extended, and named in the database when it is on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from simsearch.engine.create import open_for_writing
+from simsearch.engine.index import Index
+from simsearch.engine.snapshot import EXACT_UP_TO, ViewRecord, file_digest, load_view, table_blocks
+from simsearch.paths import existing_index
+from simsearch.records import ViewInfo
+from simsearch.storage import catalog, writer
+from simsearch.storage.lock import WriterLock
+from simsearch.storage.segments import sync_folder
+
+if TYPE_CHECKING:
+    from simsearch.views.faiss_view import IvfView
+
+TAIL_ROWS = 2000
+GROWTH = 4
+
+Note = Callable[[str], None]
+
+
+def rebuild(
+    index: str | os.PathLike[str] | None = None,
+    *,
+    view: str = "auto",
+    recall: float = 0.99,
+    note: Note | None = None,
+) -> ViewInfo:
+    """Make the view anew from the segments, without embedding anything.
+
+    Args:
+        view: "exact" (no view: every row is compared), "ivf", or "auto": exact up to 20,000 photos.
+        recall: the recall@10 that an approximate view is tuned to, on held-out rows.
+
+    Returns: how the index is searched now. Raises IndexLocked, IndexMissing, SimsearchError.
+    """
+    folder = existing_index(index)
+    with WriterLock(folder), open_for_writing(folder) as opened:
+        build_view(opened, view, recall, note or (lambda _: None))
+        return opened.snapshot().info()
+
+
+def tend_view(index: Index, note: Note) -> None:
+    """After a run, with the lock held: build the first view, renew a lost or outgrown one, add the tail."""
+    snapshot = index.snapshot()
+    record = snapshot.record
+    if snapshot.view_lost:
+        note("The view is missing or damaged and is built again.")
+        build_view(index, "auto", 0.99, note)
+    elif record is None:
+        if snapshot.photos > EXACT_UP_TO:
+            build_view(index, "auto", 0.99, note)
+    elif snapshot.photos > GROWTH * record.trained_on:
+        build_view(index, record.kind, 0.99, note)
+    elif len(snapshot.table) >= TAIL_ROWS:
+        _extend(index, record)
+
+
+def build_view(index: Index, kind: str, recall: float, note: Note) -> None:
+    """Make the view of an index anew, of the kind "exact", "ivf" or "auto"; the caller holds the lock."""
+    from simsearch.views.faiss_view import IvfView
+
+    with index.database.read() as connection:
+        table = catalog.live_vectors(connection)
+    if kind == "exact" or (kind == "auto" and len(table) <= EXACT_UP_TO):
+        _adopt(index, None)
+        return
+    note(f"Building the search view of {len(table)} photos")
+    view = IvfView.build(lambda: table_blocks(table, index.segments), len(table), recall=recall)
+    _save(index, view, int(table.ids[-1]), len(table))
+
+
+def _extend(index: Index, record: ViewRecord) -> None:
+    snapshot = index.snapshot()
+    # The view in memory is shared with readers of this process; the copy that grows is read from disk.
+    view = load_view(index.path, record)
+    if view is None:
+        return
+    for ids, rows in snapshot.blocks():
+        view.add(ids, rows)
+    _save(index, view, int(snapshot.table.ids[-1]), record.trained_on)
+
+
+def _save(index: Index, view: IvfView, last_id: int, trained_on: int) -> None:
+    """Write under a temporary name, sync, rename, and only then name it in the database."""
+    folder = index.path / "views"
+    number = 1 + max((int(f.stem) for f in folder.glob("*.faiss") if f.stem.isdigit()), default=0)
+    path, temporary = folder / f"{number}.faiss", folder / f"{number}.faiss.new"
+    view.write(temporary)
+    temporary.replace(path)
+    sync_folder(folder)
+    record = ViewRecord(
+        file=path.name,
+        kind=view.kind,
+        size=path.stat().st_size,
+        sha256=file_digest(path),
+        last_id=last_id,
+        trained_on=trained_on,
+        nprobe=view.setting.nprobe,
+        reranked=view.setting.reranked,
+        recall=view.setting.recall,
+    )
+    _adopt(index, record)
+
+
+def _adopt(index: Index, record: ViewRecord | None) -> None:
+    with index.database.write() as connection:
+        if record is None:
+            writer.drop_setting(connection, "view")
+        else:
+            writer.put_settings(connection, {"view": json.dumps(asdict(record))})
+    for file in (index.path / "views").iterdir():
+        if record is None or file.name != record.file:
+            file.unlink(missing_ok=True)

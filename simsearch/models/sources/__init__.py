@@ -1,0 +1,1 @@
+"""Who builds an untrained network and knows its record: torchvision, efficientnet-lite, timm."""

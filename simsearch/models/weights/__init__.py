@@ -1,0 +1,1 @@
+"""Weights on this machine: files, downloads, checkpoints of many layouts, and what a person imported."""

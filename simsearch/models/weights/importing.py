@@ -1,0 +1,114 @@
+"""A checkpoint of one's own -> recognised, checked, copied, and known by a name from then on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from simsearch.errors import WeightsRefused
+from simsearch.models.backbone import recognise, without_head
+from simsearch.models.record import Backbone, Triple
+from simsearch.models.registry import get_backbone
+from simsearch.models.weights.checkpoint import load_into, read_checkpoint
+from simsearch.models.weights.files import locate, read_digest, usual_place
+from simsearch.models.weights.library import Imported, keep, put
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How the pictures of an odd checkpoint are prepared; None is as its backbone has it."""
+
+    mean: Triple | None = None
+    std: Triple | None = None
+    resize: int | None = None
+    crop: int | None = None
+    interpolation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What was imported: the record, what was recognised in words, and where the copy lies.
+
+    `official` means that the file is the one which the backbone's own download would bring.
+    """
+
+    imported: Imported
+    dim: int
+    tensors: int
+    layout: str
+    path: str
+    official: bool
+
+
+def import_weights(
+    source: Path,
+    *,
+    model: str | None = None,
+    name: str | None = None,
+    preparation: Preparation | None = None,
+) -> ImportReport:
+    """Copy a checkpoint to where it is found by name.
+
+    Args:
+        source: a .pth or .safetensors file of any layout that `simsearch.models.weights.checkpoint` knows.
+        model: the backbone that it belongs to; recognised by its parameters when left out.
+        name: what it is called from now on; the backbone's own name when left out, so that `--model` with
+            that name means this checkpoint.
+        preparation: what differs from the backbone's own preprocessing.
+
+    Raises WeightsMissing, WeightsRefused, ModelUnknown.
+    """
+    weights = read_digest(source)
+    tensors = read_checkpoint(source)
+    base = get_backbone(model) if model is not None else recognise(tensors)
+    if base is None:
+        raise WeightsRefused(
+            f"{source} is no checkpoint of a network known by name ({len(tensors)} tensors, the first is "
+            f"{next(iter(tensors))}). If it is one, say which with --model; see: simsearch models"
+        )
+    layout = load_into(without_head(base), tensors, name=base.name, path=source)
+    change = preparation or Preparation()
+    imported = Imported(
+        name=_checked(name or base.name),
+        model=base.name,
+        file=f"{(name or base.name).replace('/', '%')}-{weights.sha256[:8]}{source.suffix}",
+        sha256=weights.sha256,
+        mean=change.mean or base.mean,
+        std=change.std or base.std,
+        resize=change.resize or base.resize,
+        crop=change.crop or base.crop,
+        interpolation=change.interpolation or base.interpolation,
+        origin=str(source.absolute()),
+    )
+    _check(imported)
+    official = name is None and change == Preparation() and _is_official(base, weights.sha256)
+    path = _put_in_usual_place(source, base) if official else keep(source, imported)
+    return ImportReport(imported, base.dim, len(tensors), layout, str(path), official)
+
+
+def _is_official(base: Backbone, sha256: str) -> bool:
+    return base.url is not None and bool(base.sha256) and sha256.startswith(base.sha256)
+
+
+def _put_in_usual_place(source: Path, base: Backbone) -> Path:
+    place = usual_place(base)
+    if place is None:
+        raise WeightsRefused(f"There is no place for the weights of {base.name} on this machine.")
+    if locate(base) is None:
+        put(source, place)
+    return place
+
+
+def _checked(name: str) -> str:
+    if not re.fullmatch(r"(timm/)?[A-Za-z0-9][\w.-]*", name) or name == "auto":
+        raise WeightsRefused(f"{name!r} cannot be a model's name; use letters, digits, '_', '-' and '.'.")
+    return name
+
+
+def _check(imported: Imported) -> None:
+    if imported.resize < imported.crop:
+        raise WeightsRefused(f"A picture of {imported.resize} pixels cannot be cropped to {imported.crop}.")
+    for what, values in (("mean", imported.mean), ("std", imported.std)):
+        if any(not 0 <= value <= 1 for value in values) or (what == "std" and 0 in values):
+            raise WeightsRefused(f"The {what} {values} is not one of pixels scaled to 0..1; divide by 255.")

@@ -1,0 +1,63 @@
+"""What the database says: typed reads over a connection, each row checked against its seal."""
+
+from simsearch.storage.catalog.contents import (
+    ContentRow,
+    content_by_digest,
+    contents_by_id,
+    contents_only_in,
+    contents_without_file,
+    count,
+    digests,
+)
+from simsearch.storage.catalog.files import (
+    FileRow,
+    Root,
+    chunks,
+    file_at,
+    file_row,
+    files_after,
+    files_below,
+    files_of,
+    read_roots,
+    read_settings,
+    sealed_rows,
+    skipped_files,
+)
+from simsearch.storage.catalog.vectors import (
+    WHOLE,
+    VectorTable,
+    all_vectors,
+    live_vectors,
+    segments_of,
+    vectors_in_segment,
+    vectors_where,
+)
+
+__all__ = [
+    "WHOLE",
+    "ContentRow",
+    "FileRow",
+    "Root",
+    "VectorTable",
+    "all_vectors",
+    "chunks",
+    "content_by_digest",
+    "contents_by_id",
+    "contents_only_in",
+    "contents_without_file",
+    "count",
+    "digests",
+    "file_at",
+    "file_row",
+    "files_after",
+    "files_below",
+    "files_of",
+    "live_vectors",
+    "read_roots",
+    "read_settings",
+    "sealed_rows",
+    "segments_of",
+    "skipped_files",
+    "vectors_in_segment",
+    "vectors_where",
+]

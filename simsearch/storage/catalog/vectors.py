@@ -1,0 +1,109 @@
+"""Vectors as the database has them: where each lies, as columns of NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from simsearch.errors import IndexDamaged
+from simsearch.storage.catalog.files import chunks
+from simsearch.storage.schema import SEALED, files, seal, vectors
+
+WHOLE = "whole"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorTable:
+    """Vector rows as columns, ascending by id; all arrays have the same length."""
+
+    ids: NDArray[np.int64]
+    contents: NDArray[np.int64]
+    segments: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    crcs: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def columns(self) -> tuple[NDArray[np.int64], ...]:
+        """The five arrays."""
+        return self.ids, self.contents, self.segments, self.rows, self.crcs
+
+    def pick(self, places: NDArray[np.int64]) -> VectorTable:
+        """The rows at `places`."""
+        return VectorTable(*(column[places] for column in self.columns()))
+
+    def joined(self, other: VectorTable) -> VectorTable:
+        """These rows, then those of `other`."""
+        pairs = zip(self.columns(), other.columns(), strict=True)
+        return VectorTable(*(np.concatenate(pair) for pair in pairs))
+
+
+def live_vectors(connection: sa.Connection, *, after: int = 0) -> VectorTable:
+    """The whole-picture vectors of every content that has a file, with ids past `after`."""
+    has_file = sa.exists().where(files.c.content_id == vectors.c.content_id)
+    return _table(connection, sa.and_(vectors.c.id > after, vectors.c.part == WHOLE, has_file))
+
+
+def vectors_where(connection: sa.Connection, column: str, values: Sequence[int]) -> VectorTable:
+    """The whole-picture vectors with `column` ("id" or "content_id") among `values` that have a file."""
+    has_file = sa.exists().where(files.c.content_id == vectors.c.content_id)
+    found = _as_table([])
+    for chunk in chunks(values):
+        where = sa.and_(vectors.c[column].in_(chunk), vectors.c.part == WHOLE, has_file)
+        found = found.joined(_table(connection, where))
+    return found.pick(np.argsort(found.ids))
+
+
+def all_vectors(connection: sa.Connection, *, after: int = 0, limit: int = 100_000) -> VectorTable:
+    """Every vector row, those without a file too, a page at a time."""
+    return _table(connection, vectors.c.id > after, limit=limit)
+
+
+def segments_of(connection: sa.Connection, content_ids: Sequence[int] | None = None) -> set[int]:
+    """The segments that hold vectors, of these contents or of all."""
+    if content_ids is None:
+        return set(connection.execute(sa.select(vectors.c.segment).distinct()).scalars())
+    found: set[int] = set()
+    for chunk in chunks(content_ids):
+        query = sa.select(vectors.c.segment).where(vectors.c.content_id.in_(chunk)).distinct()
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def vectors_in_segment(connection: sa.Connection, segment: int, *, after: int, limit: int) -> VectorTable:
+    """Up to `limit` vectors of a segment of pictures that have a file, all parts, by row from `after` on."""
+    has_file = sa.exists().where(files.c.content_id == vectors.c.content_id)
+    where = sa.and_(vectors.c.segment == segment, vectors.c.row > after, has_file)
+    return _table(connection, where, limit=limit, order=vectors.c.row)
+
+
+def _table(
+    connection: sa.Connection,
+    where: sa.ColumnElement[bool],
+    *,
+    limit: int | None = None,
+    order: sa.Column[Any] = vectors.c.id,
+) -> VectorTable:
+    query = sa.select(vectors).where(where).order_by(order)
+    if limit is not None:
+        query = query.limit(limit)
+    picked = []
+    names = SEALED["vectors"]
+    for row in connection.execute(query):
+        if seal(getattr(row, name) for name in names) != row.seal:
+            raise IndexDamaged(
+                f"The row of vector {row.id} in index.db is not what was written. Run: simsearch verify"
+            )
+        picked.append((row.id, row.content_id, row.segment, row.row, row.crc32))
+    return _as_table(picked)
+
+
+def _as_table(rows: list[tuple[int, int, int, int, int]]) -> VectorTable:
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
+    return VectorTable(*(np.ascontiguousarray(column) for column in columns))
