@@ -235,6 +235,16 @@ class ImportReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ThumbnailsReport:
+    """Thumbnails made, those that were there, and photos that could not be read."""
+
+    index: str
+    made: int
+    there: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveReport:
     """What `remove` forgot: files, photos that no file is left of, whole roots. The files are untouched.
 

@@ -25,18 +25,9 @@ from simsearch.records import (
 )
 from simsearch.report import machine
 from simsearch.report.html import query_page
+from simsearch.report.lines import human_bytes, index_line, skipped_lines
 from simsearch.report.names import visible
-from simsearch.report.table import (
-    Screen,
-    human_bytes,
-    index_line,
-    info_table,
-    query_table,
-    query_tables,
-    skipped_lines,
-    skipped_table,
-    verify_table,
-)
+from simsearch.report.table import Screen, info_table, query_table, query_tables, skipped_table, verify_table
 
 NASTY = "/photos/[red]a,\"b\"\n\x1b[31m<script>alert('x')</script>&\udcff\u202egpj.exe 猫.jpg"
 LONG = "/photos/" + "long folder name/" * 20 + "picture.jpg"

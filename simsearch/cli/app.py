@@ -16,8 +16,12 @@ COMMANDS = {
 MAINTENANCE = {
     "verify": "simsearch.cli.maintenance.verify",
     "rebuild": "simsearch.cli.maintenance.rebuild",
-    "models": "simsearch.cli.maintenance.models",
-    "weights": "simsearch.cli.maintenance.weights",
+    "compact": "simsearch.cli.maintenance.compact",
+    "remove": "simsearch.cli.maintenance.remove",
+    "export": "simsearch.cli.maintenance.export",
+    "import": "simsearch.cli.maintenance.importing",
+    "models": "simsearch.cli.backbones.models",
+    "weights": "simsearch.cli.backbones.weights",
 }
 
 

@@ -131,8 +131,8 @@ def _run(paths: tuple[str, ...], common: Common, config: IndexingConfig) -> Inde
 
 
 def _show(report: IndexReport, common: Common) -> None:
+    from simsearch.report.lines import index_line, skipped_lines
     from simsearch.report.machine import to_json
-    from simsearch.report.table import index_line, skipped_lines
 
     nothing = not report.added + report.updated + report.moved + report.unchanged
     if not common.quiet or nothing:

@@ -50,7 +50,6 @@ class Index:
         header = SegmentHeader(self._settings["uuid"], self.spec.id, self.spec.dim)
         self.segments = SegmentStore(folder / "segments", header)
         self._snapshot: Snapshot | None = None
-        self._version = -1
         self._lock = threading.Lock()
 
     @classmethod
@@ -101,13 +100,7 @@ class Index:
 
     def snapshot(self) -> Snapshot:
         """The newest commit; read again only when somebody has committed since."""
-        with self._lock:
-            version = self.database.version()
-            if self._snapshot is None or version != self._version:
-                with self.database.read() as connection:
-                    self._snapshot = Snapshot(connection, self.segments, self.path, self._snapshot)
-                self._version = version
-            return self._snapshot
+        return self._steadily(lambda connection, snapshot: snapshot)
 
     def search(
         self,
@@ -146,16 +139,24 @@ class Index:
         return self._steadily(ranked)
 
     def _steadily(self, read: Callable[[sa.Connection, Snapshot], T]) -> T:
-        """What `read` finds; once more when a compaction took a segment away between its two looks."""
+        """What `read` finds in one commit; of a later one when a compaction took a segment away meanwhile."""
+        failed = -1
         while True:
-            snapshot = self.snapshot()
-            version = self._version
+            generation = -1
             try:
                 with self.database.read() as connection:
-                    return read(connection, snapshot)
+                    generation = catalog.generation(connection)
+                    return read(connection, self._snapshot_at(connection, generation))
             except IndexDamaged:
-                if self.database.version() == version:
+                if generation == failed:
                     raise
+                failed = generation
+
+    def _snapshot_at(self, connection: sa.Connection, generation: int) -> Snapshot:
+        with self._lock:
+            if self._snapshot is None or self._snapshot.generation != generation:
+                self._snapshot = Snapshot(connection, self.segments, self.path, self._snapshot)
+            return self._snapshot
 
     def vectors(self, ids: Sequence[int]) -> Vectors:
         """The stored vectors of these ids, float32 (len(ids), dim). Raises NotIndexed for an unknown one."""

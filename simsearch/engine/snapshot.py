@@ -79,6 +79,7 @@ class Snapshot:
     ) -> None:
         self._segments = segments
         settings = catalog.read_settings(connection)
+        self.generation = int(settings.get(catalog.GENERATION, 0))
         record = ViewRecord.from_settings(settings)
         self.record: ViewRecord | None = None
         self.view: View | None = None

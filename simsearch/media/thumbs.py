@@ -42,6 +42,15 @@ def thumbnail(source: bytes | Path, *, side: int = SIDE, store: Path | None = No
     return out.getvalue()
 
 
+def kept_digests(store: Path, *, side: int = SIDE) -> set[bytes]:
+    """The SHA-256 of every picture whose thumbnail is kept."""
+    with contextlib.suppress(sqlite3.Error):
+        with contextlib.closing(_open_to_read(store)) as connection:
+            query = "SELECT sha256 FROM thumbs WHERE side = ?"
+            return {bytes(row[0]) for row in connection.execute(query, (side,))}
+    return set()
+
+
 def keep_only(store: Path, digests: set[bytes]) -> None:
     """Drop the thumbnails of all other pictures, by their SHA-256, and give back the room."""
     if not store.exists():
@@ -60,13 +69,15 @@ def keep_only(store: Path, digests: set[bytes]) -> None:
 def _look_up(store: Path, digest: bytes, side: int) -> bytes | None:
     # The store is derived: where it cannot be read, the picture is made again.
     with contextlib.suppress(sqlite3.Error):
-        with contextlib.closing(
-            sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
-        ) as connection:
+        with contextlib.closing(_open_to_read(store)) as connection:
             query = "SELECT jpeg FROM thumbs WHERE sha256 = ? AND side = ?"
             row = connection.execute(query, (digest, side)).fetchone()
             return bytes(row[0]) if row is not None else None
     return None
+
+
+def _open_to_read(store: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
 
 
 def _keep(store: Path, digest: bytes, side: int, jpeg: bytes) -> None:

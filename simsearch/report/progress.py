@@ -12,6 +12,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -97,6 +98,44 @@ class DownloadProgress:
     def update(self, done: int, total: int | None) -> None:
         """Show how many bytes have come, of how many."""
         self._display.update(self._task, completed=done, total=total)
+
+    def note(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(visible(line), soft_wrap=True)
+
+
+class CountProgress:
+    """Shows how many of a known number are done while it is open."""
+
+    def __init__(self, stream: TextIO, verb: str, things: str) -> None:
+        self._console = Console(file=stream, markup=False, highlight=False, emoji=False)
+        self._display = Display(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {things}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+        )
+        self._verb = verb
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> CountProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._display.stop()
+
+    def update(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done; nothing is drawn before the first call."""
+        if self._task is None:
+            self._task = self._display.add_task(self._verb, total=total)
+            self._display.start()
+        self._display.update(self._task, completed=done)
 
     def note(self, line: str) -> None:
         """Print a line above the bar."""

@@ -7,16 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from simsearch.report.lines import human_bytes, view_line
 from simsearch.report.names import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from simsearch.models.weights.importing import ImportReport
-    from simsearch.records import IndexInfo, IndexReport, QueryResult, Skipped, VerifyReport, ViewInfo
-
-SHOWN_SKIPPED = 10
+    from simsearch.records import IndexInfo, QueryResult, Skipped, VerifyReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +48,6 @@ def query_tables(results: Iterable[QueryResult], screen: Screen = PLAIN) -> Iter
         yield ("\n" if number else "") + query_table(result, screen)
 
 
-def index_line(report: IndexReport) -> str:
-    """What a run of indexing did, in one line."""
-    counts = {
-        "added": report.added,
-        "updated": report.updated,
-        "moved": report.moved,
-        "unchanged": report.unchanged,
-        "gone": report.gone,
-        "removed": report.removed,
-        "skipped": len(report.skipped),
-        "ignored": report.ignored,
-    }
-    done = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no file found"
-    effort = f"{report.embedded} embedded in {report.seconds:.1f} s"
-    if report.embedded:
-        effort += f" ({report.images_per_second:.1f} photos/s, {report.model} on {report.device})"
-    return f"{visible(report.index)}: {done}; {effort}"
-
-
-def skipped_lines(skipped: Sequence[Skipped], *, more: str, limit: int = SHOWN_SKIPPED) -> Iterator[str]:
-    """Each skipped file with its reason, up to `limit`, then how many more and the command `more`."""
-    for item in skipped[:limit]:
-        yield f"Skipped {visible(item.path)}: {visible(item.reason)}"
-    if len(skipped) > limit:
-        yield f"… and {len(skipped) - limit} more: see {more}"
-
-
 def skipped_table(skipped: Sequence[Skipped], screen: Screen = PLAIN) -> str:
     """Every skipped file, why, and when it is tried again."""
     table = _table(("path", "left"), ("reason", "left"), ("tried again", "left"))
@@ -106,14 +77,6 @@ def info_table(info: IndexInfo, screen: Screen = PLAIN) -> str:
     for number, root in enumerate(info.roots):
         table.add_row("" if number else "roots", _name(root))
     return _render(screen, table)
-
-
-def view_line(view: ViewInfo) -> str:
-    """How an index is searched, with the measured recall."""
-    line = (
-        "exact, every photo is compared" if view.kind == "exact" else f"{view.kind}, recall {view.recall:.3f}"
-    )
-    return f"{line}, {view.tail} photos beside it" if view.tail and view.kind != "exact" else line
 
 
 def verify_table(report: VerifyReport, screen: Screen = PLAIN) -> str:
@@ -162,34 +125,6 @@ def weights_table(rows: Sequence[Mapping[str, object]], screen: Screen = PLAIN) 
         place = f"{row['path']} ({row['origin']})"
         table.add_row(_name(str(row["name"])), str(row["model"]), str(row["megabytes"]), short, _name(place))
     return _render(screen, table)
-
-
-def import_lines(report: ImportReport) -> Iterator[str]:
-    """What an imported checkpoint was recognised as, where it is kept, and how to use it."""
-    imported = report.imported
-    yield f"{visible(imported.origin)} is a checkpoint of {imported.model}:\n"
-    yield f"  {report.tensors} tensors, {report.layout}; {report.dim} numbers a photo\n"
-    yield (
-        f"  pictures: {imported.resize} pixels, cropped to {imported.crop}, {imported.interpolation}, "
-        f"mean {_numbers(imported.mean)}, std {_numbers(imported.std)}\n"
-    )
-    own = ", as the model's own download would" if report.official else ""
-    yield f"  kept as {visible(report.path)}{own}\n"
-    yield f"Use it with: simsearch index FOLDER --model {imported.name}\n"
-
-
-def _numbers(values: Iterable[float]) -> str:
-    return ",".join(f"{value:g}" for value in values)
-
-
-def human_bytes(count: int) -> str:
-    """A size for a person: 999 B, 1.5 kB, 94.2 MB."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _table(*columns: tuple[str, str], header: bool = True) -> Table:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from simsearch.errors import IndexDamaged, IndexUnwritable, SimsearchError
+from simsearch.storage.writer import next_generation
 
 BUSY_MS = 30_000
 NETWORK = {
@@ -53,8 +53,6 @@ class Database:
             )
         mode = "ro&immutable=1" if self.immutable else "rwc" if create else "rw"
         self._uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
-        self._watch: sqlite3.Connection | None = None
-        self._watch_lock = threading.Lock()
         self._engine = sa.create_engine(
             "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=4, max_overflow=60
         )
@@ -86,18 +84,12 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """One write transaction, committed at the end, rolled back on any error."""
+        """One write transaction with the next generation, committed at the end, rolled back on any error."""
         with self._guard(), self._engine.connect() as connection:
             writing = connection.execution_options(simsearch_write=True)
             with writing.begin():
                 yield writing
-
-    def version(self) -> int:
-        """A number that changes when any other connection has committed (`PRAGMA data_version`)."""
-        with self._guard(), self._watch_lock:
-            if self._watch is None:
-                self._watch = self._connect()
-            return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
+                next_generation(writing)
 
     def shrink(self) -> None:
         """Give back the room of deleted rows, unless another process is in the way (`VACUUM`).
@@ -112,10 +104,6 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; the last one out merges the log into the database."""
-        with self._watch_lock:
-            if self._watch is not None:
-                self._watch.close()
-                self._watch = None
         self._engine.dispose()
 
     def _connect(self) -> sqlite3.Connection:

@@ -11,7 +11,14 @@ import sqlalchemy as sa
 from simsearch.errors import IndexDamaged
 from simsearch.paths import relative
 from simsearch.records import Facts, FileStat
-from simsearch.storage.catalog import WHOLE, Root, content_by_digest, sealed_rows
+from simsearch.storage.catalog import (
+    GENERATION,
+    WHOLE,
+    Root,
+    content_by_digest,
+    generation,
+    sealed_rows,
+)
 from simsearch.storage.schema import SEALED, contents, files, roots, seal, settings, vectors
 
 
@@ -49,6 +56,11 @@ def put_settings(connection: sa.Connection, values: dict[str, str]) -> None:
     for key, value in values.items():
         connection.execute(sa.delete(settings).where(settings.c.key == key))
         connection.execute(sa.insert(settings), _sealed(settings, {"key": key, "value": value}))
+
+
+def next_generation(connection: sa.Connection) -> None:
+    """Count a commit, so that a reader can tell inside its own transaction what it has read already."""
+    put_settings(connection, {GENERATION: str(generation(connection) + 1)})
 
 
 def drop_setting(connection: sa.Connection, key: str) -> None:

@@ -15,7 +15,7 @@ from simsearch.views.base import Blocks, Ids, Vectors
 from simsearch.views.exact import ExactView
 from simsearch.views.tuning import Setting, tune
 
-PCA_DIM, SUBCODES = 256, 128
+PCA_DIM = 256
 MINIMUM_ROWS = 1000
 TRAIN_PCA, TRAIN_PER_LIST, HELD_OUT = 40_000, 40, 500
 
@@ -116,11 +116,13 @@ class IvfView:
 
 def _train(sample: Vectors, lists: int) -> faiss.IndexPreTransform:
     dim = sample.shape[1]
-    pca = faiss.PCAMatrix(dim, PCA_DIM, 0, True)
+    # Short vectors keep their length; one that is odd loses its least component, since codes are of pairs.
+    kept = min(PCA_DIM, dim - dim % 2)
+    pca = faiss.PCAMatrix(dim, kept, 0, True)
     pca.train(np.ascontiguousarray(sample[:: max(1, len(sample) // TRAIN_PCA)][:TRAIN_PCA]))
     reduced = pca.apply(np.ascontiguousarray(sample))
-    quantizer = faiss.IndexFlatL2(PCA_DIM)
-    ivf = faiss.IndexIVFPQFastScan(quantizer, PCA_DIM, lists, SUBCODES, 4, faiss.METRIC_L2)
+    quantizer = faiss.IndexFlatL2(kept)
+    ivf = faiss.IndexIVFPQFastScan(quantizer, kept, lists, kept // 2, 4, faiss.METRIC_L2)
     ivf.cp.min_points_per_centroid = ivf.pq.cp.min_points_per_centroid = 1
     ivf.train(reduced)
     index = faiss.IndexPreTransform(pca, ivf)

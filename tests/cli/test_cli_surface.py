@@ -35,18 +35,32 @@ SURFACE = {
         *("--html", "--open"),
     },
     "info": {"--skipped"},
-    "verify": set(),
-    "rebuild": {"--view", "--recall"},
+    "verify": {"--deep"},
+    "rebuild": {"--view", "--recall", "--thumbnails"},
+    "compact": set(),
+    "remove": {"--dry-run", "--yes"},
+    "export": {"--parquet"},
+    "import": {"--model", "--weights", "--pooling", "--spec"},
     "models": set(),
     "weights": set(),
 }
+SUBCOMMANDS = {
+    "weights list": set(),
+    "weights fetch": {"--timeout"},
+    "weights import": {"--model", "--name", "--mean", "--std", "--resize", "--crop", "--interpolation"},
+}
+GROUPS = {"weights"}
 
 HEAVY = {"torch", "torchvision", "faiss", "streamlit", "sqlalchemy", "onnxruntime", "numpy", "PIL", "rich"}
 
 
 def command_of(name: str) -> click.Command:
-    with app.make_context("simsearch", [name], resilient_parsing=True) as context:
-        command = app.get_command(context, name)
+    first, _, second = name.partition(" ")
+    with app.make_context("simsearch", [first], resilient_parsing=True) as context:
+        command = app.get_command(context, first)
+    if second:
+        assert isinstance(command, click.Group)
+        command = command.commands[second]
     assert command is not None
     return command
 
@@ -64,17 +78,17 @@ def test_the_commands_in_their_order(capfd: pytest.CaptureFixture[str]) -> None:
     assert not any(line.endswith("...") for line in lines if line.startswith("  "))
 
 
-@pytest.mark.parametrize("name", SURFACE)
+@pytest.mark.parametrize("name", [*SURFACE.keys() - GROUPS, *SUBCOMMANDS])
 def test_the_flags_of_a_command(name: str) -> None:
     options = [p for p in command_of(name).params if isinstance(p, click.Option)]
     flags = {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
-    assert flags == SURFACE[name] | COMMON
+    assert flags == {**SURFACE, **SUBCOMMANDS}[name] | COMMON
     assert all(p.help for p in command_of(name).params if isinstance(p, click.Option))
 
 
-@pytest.mark.parametrize("name", SURFACE)
+@pytest.mark.parametrize("name", [*SURFACE, *SUBCOMMANDS])
 def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run([name, "--help"]) == 0
+    assert run([*name.split(), "--help"]) == 0
     out, err = capfd.readouterr()
     assert out.startswith(f"Usage: simsearch {name} [OPTIONS]")
     assert err == ""
@@ -83,7 +97,7 @@ def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) ->
 def test_the_choices_of_the_manual() -> None:
     choices = {
         p.opts[0]: list(p.type.choices)
-        for name in SURFACE
+        for name in (*SURFACE, *SUBCOMMANDS)
         for p in command_of(name).params
         if isinstance(p.type, click.Choice)
     }
@@ -92,6 +106,7 @@ def test_the_choices_of_the_manual() -> None:
         "--runtime": ["auto", "onnx", "torch"],
         "--format": ["table", "json", "jsonl", "csv", "paths"],
         "--view": ["auto", "exact", "ivf"],
+        "--interpolation": ["bilinear", "bicubic"],
     }
 
 
@@ -102,7 +117,10 @@ def test_version() -> None:
     assert done.stdout.decode() == f"simsearch {package.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in SURFACE)])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], *([*name.split(), "--help"] for name in (*SURFACE, *SUBCOMMANDS))],
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys; from simsearch.cli import run; code = run(sys.argv[1:]); "

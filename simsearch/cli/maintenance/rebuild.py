@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from simsearch.cli.options import Common, common_options
-from simsearch.cli.output import answer, answer_text, note
+from simsearch.cli.output import answer, answer_text, is_terminal, note
 
 
 def _share(_: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -30,15 +32,41 @@ def _share(_: click.Context, parameter: click.Parameter, value: float) -> float:
     show_default=True,
     help="Share of the true ten best that an ivf view has to find, measured when it is built.",
 )
+@click.option("--thumbnails", is_flag=True, help="Make the missing thumbnails instead, for the browser.")
 @common_options
-def command(common: Common, view: str, recall: float) -> None:
-    """Make the search view anew, without embedding a photo again."""
+def command(common: Common, view: str, recall: float, thumbnails: bool) -> None:
+    """Make the search view anew, without embedding a photo again.
+
+    With --thumbnails the view stays, and the small pictures that pages show, which are otherwise made when
+    they are first looked at, are made for all photos.
+    """
+    if thumbnails:
+        _make_thumbnails(common)
+        return
     from simsearch.engine.maintenance.view import rebuild
+    from simsearch.report.lines import view_line
     from simsearch.report.machine import to_json
-    from simsearch.report.table import view_line
 
     info = rebuild(common.index, view=view, recall=recall, note=None if common.quiet else note)
     if common.json:
         answer([to_json(info)])
     else:
         answer_text([f"{view_line(info)}\n"])
+
+
+def _make_thumbnails(common: Common) -> None:
+    from simsearch.engine.maintenance.thumbnails import make_thumbnails
+    from simsearch.report.lines import thumbnails_line
+    from simsearch.report.machine import to_json
+
+    if common.quiet or not is_terminal(sys.stderr):
+        report = make_thumbnails(common.index)
+    else:
+        from simsearch.report.progress import CountProgress
+
+        with CountProgress(sys.stderr, "Thumbnails", "photos") as progress:
+            report = make_thumbnails(common.index, progress=progress.update)
+    if common.json:
+        answer([to_json(report)])
+    else:
+        answer_text([thumbnails_line(report)])

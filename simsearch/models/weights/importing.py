@@ -27,7 +27,7 @@ class Preparation:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportReport:
+class WeightsReport:
     """What was imported: the record, what was recognised in words, and where the copy lies.
 
     `official` means that the file is the one which the backbone's own download would bring.
@@ -47,7 +47,7 @@ def import_weights(
     model: str | None = None,
     name: str | None = None,
     preparation: Preparation | None = None,
-) -> ImportReport:
+) -> WeightsReport:
     """Copy a checkpoint to where it is found by name.
 
     Args:
@@ -84,7 +84,7 @@ def import_weights(
     _check(imported)
     official = name is None and change == Preparation() and _is_official(base, weights.sha256)
     path = _put_in_usual_place(source, base) if official else keep(source, imported)
-    return ImportReport(imported, base.dim, len(tensors), layout, str(path), official)
+    return WeightsReport(imported, base.dim, len(tensors), layout, str(path), official)
 
 
 def _is_official(base: Backbone, sha256: str) -> bool:

@@ -10,6 +10,7 @@ from simsearch.storage.catalog.contents import (
     digests,
 )
 from simsearch.storage.catalog.files import (
+    GENERATION,
     FileRow,
     Root,
     chunks,
@@ -18,6 +19,7 @@ from simsearch.storage.catalog.files import (
     files_after,
     files_below,
     files_of,
+    generation,
     read_roots,
     read_settings,
     sealed_rows,
@@ -34,6 +36,7 @@ from simsearch.storage.catalog.vectors import (
 )
 
 __all__ = [
+    "GENERATION",
     "WHOLE",
     "ContentRow",
     "FileRow",
@@ -52,6 +55,7 @@ __all__ = [
     "files_after",
     "files_below",
     "files_of",
+    "generation",
     "live_vectors",
     "read_roots",
     "read_settings",

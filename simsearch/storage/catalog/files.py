@@ -16,6 +16,7 @@ from simsearch.storage.schema import SEALED, files, roots, seal, settings
 CHUNK = 500
 WHOLE = "whole"
 YOUNG_NS = 2_000_000_000
+GENERATION = "generation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,12 @@ def sealed_rows(
 def read_settings(connection: sa.Connection) -> dict[str, str]:
     """All settings."""
     return {row["key"]: row["value"] for row in sealed_rows(connection, settings, sa.select(settings))}
+
+
+def generation(connection: sa.Connection) -> int:
+    """How many times the index was written to."""
+    query = sa.select(settings).where(settings.c.key == GENERATION)
+    return next((int(row["value"]) for row in sealed_rows(connection, settings, query)), 0)
 
 
 def read_roots(connection: sa.Connection) -> list[Root]:

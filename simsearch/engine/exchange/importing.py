@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from simsearch.engine.append import NewContent
 from simsearch.engine.create import create_index, open_for_writing, prepare_folder
+from simsearch.engine.exchange.export import SPEC, VECTORS
+from simsearch.engine.exchange.tables import read_table
 from simsearch.engine.index import Index
-from simsearch.engine.maintenance.export import SPEC, VECTORS
-from simsearch.engine.maintenance.tables import read_table
 from simsearch.engine.maintenance.view import tend_view
 from simsearch.errors import IndexMismatch, IndexMissing, SimsearchError
 from simsearch.framing import Framing
@@ -123,7 +123,7 @@ def _opened(origin: Origin, note: Note) -> tuple[Vectors, list[_Row], tuple[Embe
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
         raise SimsearchError(f"{place} cannot be read as an array of vectors (.npy): {reason}.") from exc
-    if vectors.ndim != 2 or vectors.dtype.kind != "f":
+    if vectors.ndim != 2 or vectors.dtype.kind != "f" or vectors.shape[1] < 2:
         raise SimsearchError(f"{place} is {vectors.dtype} {vectors.shape}, not floats of shape (n, dim).")
     rows, count = _read_rows(photos)
     if count != len(vectors):

@@ -142,15 +142,15 @@ def import_checkpoint(
     prepared as the model's own weights want them.
     """
     from simsearch.models.weights.importing import Preparation, import_weights
+    from simsearch.report.lines import weights_lines
     from simsearch.report.machine import to_json
-    from simsearch.report.table import import_lines
 
     preparation = Preparation(mean, std, resize, crop, interpolation)
     report = import_weights(file.expanduser(), model=model, name=name, preparation=preparation)
     if common.json:
         answer([to_json(report)])
     else:
-        answer_text(import_lines(report))
+        answer_text(weights_lines(report))
 
 
 def _megabytes(path: Path) -> float:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
+from simsearch.engine.exchange.tables import PhotoRow, write_csv, write_parquet
 from simsearch.engine.index import Index
-from simsearch.engine.maintenance.tables import PhotoRow, write_csv, write_parquet
 from simsearch.engine.ranking import checked_rows, content_paths
 from simsearch.errors import IndexDamaged, IndexEmpty, IndexUnwritable
 from simsearch.paths import existing_index, text
@@ -73,15 +73,16 @@ def _write(index: Index, folder: Path, parquet: bool) -> tuple[int, int, tuple[s
 
 def _opened_table(index: Index, connection: sa.Connection) -> VectorTable:
     """All live vectors at one commit, with their segments open, so that no compaction takes them away."""
+    failed = -1
     while True:
-        table = catalog.live_vectors(connection)
-        version = index.database.version()
+        generation, table = catalog.generation(connection), catalog.live_vectors(connection)
         try:
             index.segments.open([int(number) for number in np.unique(table.segments)])
             return table
         except IndexDamaged:
-            if index.database.version() == version:
+            if generation == failed:
                 raise
+            failed = generation
             connection.rollback()
             connection.begin()
 

@@ -1,0 +1,128 @@
+"""Records -> single lines for a person; names are made visible and never cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from simsearch.report.names import visible
+
+if TYPE_CHECKING:
+    from simsearch.models.weights.importing import WeightsReport
+    from simsearch.records import (
+        CompactReport,
+        ExportReport,
+        ImportReport,
+        IndexReport,
+        RemoveReport,
+        Skipped,
+        ThumbnailsReport,
+        ViewInfo,
+    )
+
+SHOWN_SKIPPED = 10
+
+
+def index_line(report: IndexReport) -> str:
+    """What a run of indexing did, in one line."""
+    counts = {
+        "added": report.added,
+        "updated": report.updated,
+        "moved": report.moved,
+        "unchanged": report.unchanged,
+        "gone": report.gone,
+        "removed": report.removed,
+        "skipped": len(report.skipped),
+        "ignored": report.ignored,
+    }
+    done = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no file found"
+    effort = f"{report.embedded} embedded in {report.seconds:.1f} s"
+    if report.embedded:
+        effort += f" ({report.images_per_second:.1f} photos/s, {report.model} on {report.device})"
+    return f"{visible(report.index)}: {done}; {effort}"
+
+
+def skipped_lines(skipped: Sequence[Skipped], *, more: str, limit: int = SHOWN_SKIPPED) -> Iterator[str]:
+    """Each skipped file with its reason, up to `limit`, then how many more and the command `more`."""
+    for item in skipped[:limit]:
+        yield f"Skipped {visible(item.path)}: {visible(item.reason)}"
+    if len(skipped) > limit:
+        yield f"… and {len(skipped) - limit} more: see {more}"
+
+
+def view_line(view: ViewInfo) -> str:
+    """How an index is searched, with the measured recall."""
+    line = (
+        "exact, every photo is compared" if view.kind == "exact" else f"{view.kind}, recall {view.recall:.3f}"
+    )
+    return f"{line}, {view.tail} photos beside it" if view.tail and view.kind != "exact" else line
+
+
+def compact_line(report: CompactReport) -> str:
+    """What compacting dropped, and the room that it gave back."""
+    if not report.dropped:
+        return f"{visible(report.index)}: nothing to drop, {report.kept} vectors kept\n"
+    room = max(0, report.bytes_before - report.bytes_after)
+    return (
+        f"{visible(report.index)}: {report.dropped} vectors dropped, {report.kept} kept; "
+        f"{human_bytes(room)} given back, {human_bytes(report.bytes_after)} left\n"
+    )
+
+
+def remove_lines(report: RemoveReport) -> Iterator[str]:
+    """What was forgotten, or would be."""
+    did = "would forget" if report.dry_run else "forgot"
+    counts = f"{report.files} files, {report.photos} photos"
+    yield f"{visible(report.index)}: {did} {counts}; no file was touched\n"
+    for root in report.roots:
+        yield f"  {did} the folder {visible(root)} whole\n"
+
+
+def export_line(report: ExportReport) -> str:
+    """What was written where."""
+    return (
+        f"{visible(report.folder)}: {report.rows} rows of {report.dim} numbers in {', '.join(report.files)}\n"
+    )
+
+
+def import_line(report: ImportReport) -> str:
+    """What was taken in."""
+    checked = f", {report.checked} of them compared with {report.model}" if report.checked else ""
+    return (
+        f"{visible(report.index)}: {report.added} photos added{checked}, "
+        f"{report.known} files of known photos, {len(report.skipped)} left out\n"
+    )
+
+
+def weights_lines(report: WeightsReport) -> Iterator[str]:
+    """What an imported checkpoint was recognised as, where it is kept, and how to use it."""
+    imported = report.imported
+    yield f"{visible(imported.origin)} is a checkpoint of {imported.model}:\n"
+    yield f"  {report.tensors} tensors, {report.layout}; {report.dim} numbers a photo\n"
+    yield (
+        f"  pictures: {imported.resize} pixels, cropped to {imported.crop}, {imported.interpolation}, "
+        f"mean {_numbers(imported.mean)}, std {_numbers(imported.std)}\n"
+    )
+    own = ", as the model's own download would" if report.official else ""
+    yield f"  kept as {visible(report.path)}{own}\n"
+    yield f"Use it with: simsearch index FOLDER --model {imported.name}\n"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+def thumbnails_line(report: ThumbnailsReport) -> str:
+    """How many thumbnails there are now."""
+    failed = f", {report.failed} photos could not be read" if report.failed else ""
+    return f"{visible(report.index)}: {report.made} thumbnails made, {report.there} were there{failed}\n"
+
+
+def human_bytes(count: int) -> str:
+    """A size for a person: 999 B, 1.5 kB, 94.2 MB."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
