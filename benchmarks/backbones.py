@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simsearch.models.record import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from simsearch.models.record import Backbone
 from simsearch.models.sources import torchvision as source
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 TABLE = Path(source.__file__).with_name("torchvision.csv")
 COLUMNS = (
-    *("name", "dim", "resize", "crop", "interpolation", "megabytes", "file", "weights", "licence"),
-    *("tensors", "runtime"),
+    *("name", "dim", "resize", "crop", "interpolation", "mean", "std", "megabytes", "file", "weights"),
+    *("licence", "tensors", "runtime"),
 )
 EQUAL = 0.9999
 SECONDS = 1200
@@ -110,8 +110,6 @@ def _facts(name: str) -> tuple[dict[str, Any], Backbone]:
     weights: Any = get_model_weights(name)
     best = weights.DEFAULT
     transforms = best.transforms()
-    if (tuple(transforms.mean), tuple(transforms.std)) != (IMAGENET_MEAN, IMAGENET_STD):
-        raise click.ClickException(f"{name} is normalised in its own way, which the table cannot say")
     swag = "SWAG" in best.name
     row = {
         "name": name,
@@ -119,6 +117,8 @@ def _facts(name: str) -> tuple[dict[str, Any], Backbone]:
         "resize": transforms.resize_size[0],
         "crop": transforms.crop_size[0],
         "interpolation": transforms.interpolation.value,
+        "mean": " ".join(map(str, transforms.mean)),
+        "std": " ".join(map(str, transforms.std)),
         "megabytes": best.meta["_file_size"],
         "file": best.url.removeprefix(source.URL),
         "weights": str(best),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -115,6 +116,19 @@ def test_building_leaves_the_callers_random_numbers_alone(state: State, tmp_path
     torch.manual_seed(5)
     load(tmp_path / "a.pth")
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_old_names_of_densenet_are_understood(tmp_path: Path) -> None:
+    # Those of the checkpoints that torchvision itself publishes.
+    state = torchvision.models.get_model("densenet121", weights=None).state_dict()
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", key): v for key, v in state.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "old.pth")
+    torch.save(state, tmp_path / "new.pth")
+    pixels = torch.zeros((1, 224, 224, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        one, other = (load(tmp_path / name, "densenet121")(pixels) for name in ("old.pth", "new.pth"))
+    assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.99])

@@ -89,15 +89,26 @@ def _check_output(network: EmbeddingNetwork, spec: EmbeddingSpec) -> None:
 
 def without_head(backbone: Backbone, pooling: str = "avg") -> Headless:
     """The network of a backbone without its head and without values."""
-    # On the meta device nothing is drawn at random and nothing is filled.
-    with torch.device("meta"):
-        network = build(backbone)
-    stored = network.state_dict().keys()
-    if any(name not in stored for name, _ in network.named_buffers()):
-        # What no checkpoint holds has to be computed. The caller's generator stays as it was.
+    network = _hollow(backbone)
+    if network is None:
+        # The caller's generator stays as it was.
         with torch.random.fork_rng(devices=[]):
             network = build(backbone)
     return Headless(network, remove_head(network, pooling))
+
+
+def _hollow(backbone: Backbone) -> nn.Module | None:
+    """The network on the meta device, where nothing is drawn at random and nothing is filled.
+
+    None for one that computes while it is built (RegNet its widths, some a table that no checkpoint holds).
+    """
+    try:
+        with torch.device("meta"):
+            network = build(backbone)
+    except (NotImplementedError, RuntimeError):
+        return None
+    stored = network.state_dict().keys()
+    return network if all(name in stored for name, _ in network.named_buffers()) else None
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> Backbone | None:

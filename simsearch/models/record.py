@@ -8,9 +8,6 @@ from simsearch.spec import EmbeddingSpec
 
 POOLINGS = ("avg", "max", "gem")
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 Triple = tuple[float, float, float]
 
 

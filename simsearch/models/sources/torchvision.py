@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from simsearch.models.record import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from simsearch.models.record import Backbone, Triple
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,8 +35,8 @@ def from_row(row: dict[str, str]) -> Backbone:
         resize=int(row["resize"]),
         crop=int(row["crop"]),
         interpolation=row["interpolation"],
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+        mean=_triple(row["mean"]),
+        std=_triple(row["std"]),
         architecture=f"torchvision:{row['name']}",
         source=f"torchvision, {row['weights']}",
         licence=row["licence"],
@@ -47,6 +47,11 @@ def from_row(row: dict[str, str]) -> Backbone:
         runtime=row["runtime"],
         tensors=int(row["tensors"]),
     )
+
+
+def _triple(text: str) -> Triple:
+    red, green, blue = map(float, text.split())
+    return red, green, blue
 
 
 def build(backbone: Backbone) -> nn.Module:

@@ -26,6 +26,7 @@ _WRAPPERS = (
     "weights",
 )
 COUNTER = "num_batches_tracked"
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -46,12 +47,17 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         if inner is None:
             break
         values = inner
-    tensors = {str(name): value for name, value in values.items() if isinstance(value, Tensor)}
+    tensors = {_modern(str(name)): value for name, value in values.items() if isinstance(value, Tensor)}
     if not tensors:
         raise WeightsRefused(
             f"{path} holds no named tensors; save the network with torch.save(model.state_dict(), FILE)."
         )
     return tensors
+
+
+def _modern(name: str) -> str:
+    """The name of a parameter today; torchvision's own DenseNet checkpoints still say norm.1 for norm1."""
+    return _OLD_DENSENET.sub(r"\1\2", name)
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Any]:
@@ -144,8 +150,12 @@ def load_into(headless: Headless, tensors: Mapping[str, Tensor], *, name: str, p
     broken = next((key for key, value in state.items() if not bool(torch.isfinite(value).all())), None)
     if broken:
         raise WeightsRefused(f"{path} holds values that are not finite numbers (in {broken}); it is damaged.")
-    state |= {key: torch.tensor(0) for key in network.state_dict() if key.endswith(COUNTER)}
-    network.load_state_dict(state, strict=True, assign=True)
+    own = network.state_dict()
+    state |= {key: torch.tensor(0) for key in own if key.endswith(COUNTER)}
+    # MNASNet reads its layout's version from what rides along with a state dict.
+    own.clear()
+    own.update(state)
+    network.load_state_dict(own, strict=True, assign=True)
     return fit.layout
 
 
