@@ -24,6 +24,8 @@ lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform darwin
 
 proof: $(VENV)/.dev-installed tools
 	$(BIN)/python -m pytest -m proof $(PYTEST_FLAGS)

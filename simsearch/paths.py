@@ -20,9 +20,53 @@ def canonical(path: AnyPath) -> bytes:
     """
     raw = os.path.abspath(os.fsencode(path))
     if os.path.isdir(raw):
-        return os.path.realpath(raw)
+        return _as_listed(os.path.realpath(raw))
     folder, name = os.path.split(raw)
-    return os.path.join(os.path.realpath(folder), name)
+    return _as_listed(os.path.join(os.path.realpath(folder), name))
+
+
+def folds_case(path: bytes) -> bool:
+    """Whether the file system finds an existing `path` when its last name is written in another case too."""
+    folder, name = os.path.split(path)
+    swapped = os.path.join(folder, name.swapcase())
+    if swapped == path:
+        return False
+    try:
+        same = os.path.samestat(os.lstat(swapped), os.lstat(path))
+    except OSError:
+        return False
+    # Two hard links have two names, each of them listed.
+    return same and not (is_listed(path) and is_listed(swapped))
+
+
+def is_listed(path: bytes) -> bool:
+    """Whether the folder of `path` lists exactly this name; one in another case exists and is not listed."""
+    folder, name = os.path.split(path)
+    try:
+        return name in os.listdir(folder)
+    except OSError:
+        return True
+
+
+def _as_listed(path: bytes) -> bytes:
+    """A path as the file system itself spells it, so that two spellings of a folder are one root.
+
+    Only where case is folded (Windows, most of macOS, some mounts elsewhere) is anything looked up.
+    """
+    spelt = path
+    if folds_case(path):
+        parts: list[bytes] = []
+        while os.path.dirname(path) != path:
+            folder, name = os.path.split(path)
+            parts.append(name if is_listed(path) else _listed_name(folder, name))
+            path = folder
+        spelt = os.path.join(path, *reversed(parts))
+    return spelt.replace(b"\\", b"/") if os.sep == "\\" else spelt
+
+
+def _listed_name(folder: bytes, name: bytes) -> bytes:
+    wanted = os.fsdecode(name).casefold()
+    return next((item for item in os.listdir(folder) if os.fsdecode(item).casefold() == wanted), name)
 
 
 def text(path: bytes) -> str:
@@ -32,7 +76,7 @@ def text(path: bytes) -> str:
 
 def join(root: bytes, relpath: bytes) -> bytes:
     """The absolute path of a row; an empty `relpath` means that the root is itself a file."""
-    return os.path.join(root, relpath) if relpath else root
+    return root.rstrip(b"/") + b"/" + relpath if relpath else root
 
 
 def relative(path: bytes, root: bytes) -> bytes | None:

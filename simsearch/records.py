@@ -124,8 +124,9 @@ class Progress:
 class IndexReport:
     """What a run of indexing did.
 
-    scanned = added + updated + moved + unchanged + len(skipped) + ignored. `seconds` is wall time of the
-    whole run and `images_per_second` is embedded / seconds. `device` is "none" where nothing was embedded.
+    scanned = added + updated + moved + unchanged + len(skipped) + ignored. `passed_over` counts files and
+    folders that the rules kept the scan from (a folder is one, whatever it holds). `seconds` is wall time of
+    the whole run and `images_per_second` is embedded / seconds. `device` is "none" where nothing was embedded.
     """
 
     index: str
@@ -140,6 +141,7 @@ class IndexReport:
     gone: int
     removed: int
     ignored: int
+    passed_over: int
     skipped: tuple[Skipped, ...]
     embedded: int
     seconds: float

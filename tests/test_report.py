@@ -55,6 +55,7 @@ REPORT = IndexReport(
     gone=0,
     removed=0,
     ignored=2,
+    passed_over=0,
     skipped=(Skipped(NASTY, "truncated", False),),
     embedded=3,
     seconds=1.5,

@@ -63,6 +63,8 @@ def reader_left() -> bool:
     """Whether the reader of stdout has gone, as `head` does; what is left to write is dropped then."""
     import select
 
+    if sys.platform == "win32":
+        return False
     watch = select.poll()
     watch.register(1, 0)
     gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))

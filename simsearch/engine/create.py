@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from simsearch.engine.index import Index
@@ -14,15 +15,19 @@ from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.database import Database
 from simsearch.storage.segments import sync_folder
 
+Note = Callable[[str], None]
 
-def create_index(folder: Path, spec: EmbeddingSpec, *, weights_path: str, fallback: str | None) -> Index:
+
+def create_index(
+    folder: Path, spec: EmbeddingSpec, *, weights_path: str, fallback: str | None, note: Note
+) -> Index:
     """Make an empty index in `folder`; the caller holds its lock.
 
     Tables and settings appear in one transaction, so that a crash leaves an index or none.
     """
     database = Database(folder / DATABASE, create=True)
     if not migrations.check(database):
-        database.journal()
+        _choose_journal(database, note)
         values = {
             "uuid": uuid.uuid4().hex,
             "spec": spec.to_json(),
@@ -38,17 +43,26 @@ def create_index(folder: Path, spec: EmbeddingSpec, *, weights_path: str, fallba
     return Index(folder, database)
 
 
-def open_for_writing(folder: Path) -> Index:
+def open_for_writing(folder: Path, note: Note) -> Index:
     """An index whose lock the caller holds, in the journal mode of its place, without what was replaced.
 
     Raises IndexMissing.
     """
     opened = Index.open(folder)
-    opened.database.journal()
+    _choose_journal(opened.database, note)
     with opened.database.read() as connection:
         obsolete = json.loads(catalog.read_settings(connection).get("obsolete", "[]"))
     opened.segments.delete(obsolete)
     return opened
+
+
+def _choose_journal(database: Database, note: Note) -> None:
+    mode = database.journal()
+    if mode.lower() != "wal":
+        note(
+            f"{database.path.parent} lies where SQLite's write-ahead log does not work (a network disk?): "
+            "queries wait while something is committed. A local disk is quicker."
+        )
 
 
 def prepare_folder(folder: Path) -> None:

@@ -12,6 +12,11 @@ from simsearch.media.formats import HEAD
 from simsearch.media.scan import file_stat
 from simsearch.records import FileStat
 
+# Windows lacks the first three and would translate line ends without the last.
+_FLAGS = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY")
+)
+
 
 class FileUnreadable(PhotoUnreadable):
     """A file whose bytes cannot be had; `transient` reasons may be gone at the next run."""
@@ -29,7 +34,7 @@ class OpenFile:
 
     def __init__(self, path: bytes) -> None:
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+            self._fd = os.open(path, _FLAGS)
         except (OSError, ValueError) as exc:
             raise FileUnreadable(_reason(exc), transient=True) from exc
         try:

@@ -32,7 +32,12 @@ from simsearch.records import Decoded, Facts, FileStat, Known, NotAnImage, Outco
 
 MEMORY = 3 << 29  # bytes of address space a worker: 1.5 GiB; more where --max-pixels is raised
 SECONDS = 30.0
-CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+# Not every system has them all.
+CRASHES = [
+    getattr(signal, name)
+    for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
+    if hasattr(signal, name)
+]
 
 
 class _Late(Exception):
@@ -62,6 +67,7 @@ class _Worker:
             bufsize=0,
             env={**os.environ, **threads, "PYTHONPATH": search},
         )
+        self._deadline = threading.Timer(0, self.kill)
         self._in = cast(BinaryIO, self._process.stdin)
         self._out = cast(BinaryIO, self._process.stdout)
         self.send(setup)
@@ -80,14 +86,10 @@ class _Worker:
 
     def _exactly(self, size: int, until: float) -> bytes:
         chunks: list[bytes] = []
-        poll = select.poll()
         try:
             fd = self._out.fileno()
-            poll.register(fd, select.POLLIN)
             while size:
-                left = until - time.monotonic()
-                if left <= 0 or not poll.poll(left * 1000):
-                    raise _Late
+                self._wait(fd, until)
                 chunk = os.read(fd, min(size, 1 << 20))
                 if not chunk:
                     raise _Dead
@@ -97,6 +99,20 @@ class _Worker:
             raise _Dead from exc
         return b"".join(chunks)
 
+    def _wait(self, fd: int, until: float) -> None:
+        left = until - time.monotonic()
+        if sys.platform == "win32":
+            # A pipe cannot be waited for there: the process is ended when its time is up, and reading ends.
+            self._deadline.cancel()
+            self._deadline = threading.Timer(max(0.0, left), self.kill)
+            self._deadline.daemon = True
+            self._deadline.start()
+            return
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        if left <= 0 or not poll.poll(left * 1000):
+            raise _Late
+
     def kill(self) -> None:
         """End the process at once; safe from any thread."""
         self._process.kill()
@@ -104,6 +120,7 @@ class _Worker:
     def reap(self) -> bool:
         """End the process and free its pipes; whether it had ended by a crash of its own."""
         self._process.kill()
+        self._deadline.cancel()
         status = self._process.wait()
         self._in.close()
         self._out.close()

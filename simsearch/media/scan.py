@@ -76,7 +76,16 @@ class Unlistable:
 Found = ScannedFile | Unlistable
 
 
-def scan(root: bytes, below: bytes = b"", rules: ScanRules | None = None) -> Iterator[Found]:
+@dataclass
+class PassedOver:
+    """Counts the files and folders that the rules kept a scan from looking at."""
+
+    names: int = 0
+
+
+def scan(
+    root: bytes, below: bytes = b"", rules: ScanRules | None = None, passed: PassedOver | None = None
+) -> Iterator[Found]:
     """Every regular file at or below `below` of `root`, in bytewise order of the whole relative path.
 
     `root` or `below` may name a single file; both are taken whatever the rules say of their own names.
@@ -84,7 +93,7 @@ def scan(root: bytes, below: bytes = b"", rules: ScanRules | None = None) -> Ite
     are the folders of indexes. What vanishes while the scan runs is passed over. Only the entries of the
     folders on the way down are held in memory.
     """
-    passed_over = _matcher(rules or ScanRules())
+    passed_over = _counting(_matcher(rules or ScanRules()), passed or PassedOver())
     place = join(root, below)
     try:
         found = os.stat(place)
@@ -187,6 +196,15 @@ def _matcher(rules: ScanRules) -> Callable[[bytes, bytes], bool]:
         if name.startswith(b".") and not rules.hidden:
             return True
         return bool(names.match(os.fsdecode(name)) or paths.match(os.fsdecode(relpath)))
+
+    return passed_over
+
+
+def _counting(matches: Callable[[bytes, bytes], bool], passed: PassedOver) -> Callable[[bytes, bytes], bool]:
+    def passed_over(name: bytes, relpath: bytes) -> bool:
+        found = matches(name, relpath)
+        passed.names += found
+        return found
 
     return passed_over
 

@@ -55,10 +55,9 @@ def main() -> None:
         if path == PING:
             send(sink, PING)
             continue
-        # The default action of SIGALRM ends the process even where a decoder does not come back.
-        signal.setitimer(signal.ITIMER_REAL, seconds + 5)
+        _alarm(seconds + 5)
         serve(path, framing, limits, (source, sink))
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _alarm(0)
 
 
 def serve(path: bytes, framing: Framing, limits: DecodeLimits, pipes: tuple[BinaryIO, BinaryIO]) -> None:
@@ -74,10 +73,10 @@ def serve(path: bytes, framing: Framing, limits: DecodeLimits, pipes: tuple[Bina
             data = file.read_all(limits.max_bytes)
         send(sink, b"H" + hashlib.sha256(data).digest() + STAT.pack(*astuple(stat)))
         # While the parent thinks, the clock stands still.
-        left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+        left = _alarm(0)
         if receive(source) != b"g":
             return
-        signal.setitimer(signal.ITIMER_REAL, left)
+        _alarm(left)
         facts, pixels = decode(data, framing, limits, name=os.path.basename(path))
     except FileUnreadable as exc:
         _refuse(sink, str(exc), exc.transient, exc.stat or stat)
@@ -114,6 +113,17 @@ def astuple(stat: FileStat) -> tuple[int, int, int, int]:
 def _refuse(sink: BinaryIO, reason: str, transient: bool, stat: FileStat | None) -> None:
     told = {"reason": reason, "transient": transient, "stat": astuple(stat) if stat else None}
     send(sink, b"U" + json.dumps(told).encode())
+
+
+def _alarm(seconds: float) -> float:
+    """End this process after so many seconds (0: not at all); what was left of the earlier time.
+
+    The default action of SIGALRM ends it even where a decoder does not come back. Windows has no such
+    signal; there the parent's own deadline has to do.
+    """
+    if sys.platform == "win32":
+        return 0.0
+    return signal.setitimer(signal.ITIMER_REAL, seconds)[0]
 
 
 def _limit_memory(size: int) -> None:

@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import secrets
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -68,11 +69,12 @@ def store_graph(graph: bytes, path: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    if sys.platform != "win32":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def keep_graph(graph: bytes, path: Path, note: Callable[[str], None]) -> None:

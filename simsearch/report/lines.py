@@ -34,6 +34,7 @@ def index_line(report: IndexReport) -> str:
         "removed": report.removed,
         "skipped": len(report.skipped),
         "ignored": report.ignored,
+        "passed over": report.passed_over,
     }
     done = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no file found"
     effort = f"{report.embedded} embedded in {report.seconds:.1f} s"

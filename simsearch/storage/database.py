@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -27,11 +26,13 @@ NETWORK = {
     "smb3",
     "smbfs",
     "9p",
-    "fuse.sshfs",
     "afs",
     "ceph",
     "glusterfs",
-    "fuse.glusterfs",
+    "lustre",
+    "virtiofs",
+    "vboxsf",
+    "prl_fs",
 }
 
 
@@ -52,7 +53,7 @@ class Database:
                 "Open it once where it can be written (simsearch info), then use it read-only."
             )
         mode = "ro&immutable=1" if self.immutable else "rwc" if create else "rw"
-        self._uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
+        self._uri = f"{path.absolute().as_uri()}?mode={mode}"
         self._engine = sa.create_engine(
             "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=4, max_overflow=60
         )
@@ -137,12 +138,13 @@ class Database:
         )
 
 
-def network_filesystem(folder: Path) -> bool:
-    """Whether `folder` lies on a network file system, where WAL's shared memory does not work."""
+def network_filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Whether `folder` lies on a network file system, where WAL's shared memory does not work.
+
+    Told from Linux's table of mounts; elsewhere SQLite's own refusal of WAL has to do.
+    """
     try:
-        lines = (
-            Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        )
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return False
     here, best, kind = os.path.realpath(folder), "", ""
@@ -151,7 +153,9 @@ def network_filesystem(folder: Path) -> bool:
         point = left.split()[4].encode().decode("unicode_escape")
         if len(point) >= len(best) and (here == point or here.startswith(point.rstrip("/") + "/")):
             best, kind = point, right.split()[0]
-    return kind in NETWORK
+    # FUSE stands for sshfs, rclone, mergerfs and others, whose shared memory ranges from none to broken; a
+    # local disk by FUSE (NTFS) is called fuseblk.
+    return kind in NETWORK or kind == "fuse" or kind.startswith("fuse.")
 
 
 def _has_unmerged_log(path: Path) -> bool:

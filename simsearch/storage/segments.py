@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import struct
+import sys
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ MAGIC = b"SIMSEG\r\n"
 HEADER = 4096
 SEGMENT_BYTES = 1 << 30
 BLOCK_ROWS = 4096
+_BINARY = getattr(os, "O_BINARY", 0)
 
 Vectors = NDArray[np.float32]
 
@@ -79,7 +82,7 @@ class SegmentStore:
         path = self.path(number)
         try:
             new = not path.exists()
-            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
             try:
                 if start == 0:
                     _write(fd, self._header.encode(), 0)
@@ -111,7 +114,7 @@ class SegmentStore:
         out = np.empty((len(places), self._header.dim), dtype="<f4")
         # Held until the end: another thread may let go of a segment meanwhile.
         handles = {number: self._handle(number) for number in {number for number, _ in places}}
-        if hasattr(os, "posix_fadvise"):
+        if sys.platform == "linux":
             for number, row in places:
                 os.posix_fadvise(
                     handles[number].fd,
@@ -120,8 +123,8 @@ class SegmentStore:
                     os.POSIX_FADV_WILLNEED,
                 )
         for i, (number, row) in enumerate(places):
-            got = os.preadv(handles[number].fd, [out[i].data.cast("B")], HEADER + row * self._row_bytes)
-            if got != self._row_bytes:
+            found = handles[number].read_into(out[i].data.cast("B"), HEADER + row * self._row_bytes)
+            if found != self._row_bytes:
                 raise IndexDamaged(f"{self.path(number)} ends before row {row}. {MEND}")
         return out
 
@@ -181,10 +184,10 @@ class SegmentStore:
         if handle is None:
             path = self.path(number)
             try:
-                handle = _Handle(os.open(path, os.O_RDONLY))
+                handle = _Handle(os.open(path, os.O_RDONLY | _BINARY))
             except OSError as exc:
                 raise IndexDamaged(f"Cannot open {path}: {exc.strerror or exc}. {MEND}") from exc
-            head = os.pread(handle.fd, HEADER, 0)
+            head = handle.read(HEADER, 0)
             if head[: len(MAGIC)] != MAGIC or head != self._header.encode():
                 raise FormatUnknown(f"{path} is not a segment of this index. {MEND}")
             self._handles[number] = handle
@@ -194,10 +197,26 @@ class SegmentStore:
 class _Handle:
     """An open file that is closed when nobody reads it any more."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("_lock", "fd")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._lock = threading.Lock()
+
+    def read_into(self, target: memoryview, offset: int) -> int:
+        """Fill `target` from `offset` on; how many bytes there were. Any thread may call."""
+        if sys.platform != "win32":
+            return os.preadv(self.fd, [target], offset)
+        with self._lock:
+            os.lseek(self.fd, offset, os.SEEK_SET)
+            found = os.read(self.fd, len(target))
+        target[: len(found)] = found
+        return len(found)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Up to `size` bytes from `offset` on."""
+        target = bytearray(size)
+        return bytes(target[: self.read_into(memoryview(target), offset)])
 
     def __del__(self) -> None:
         os.close(self.fd)
@@ -207,7 +226,9 @@ MEND = "Run: simsearch verify"
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
+    """Make the names in `folder` durable. Windows cannot open a folder, and NTFS logs names by itself."""
+    if sys.platform == "win32":
+        return
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -218,5 +239,9 @@ def sync_folder(folder: Path) -> None:
 def _write(fd: int, data: bytes, offset: int) -> None:
     view = memoryview(data)
     while view:
-        done = os.pwrite(fd, view, offset)
+        if sys.platform == "win32":
+            os.lseek(fd, offset, os.SEEK_SET)
+            done = os.write(fd, view)
+        else:
+            done = os.pwrite(fd, view, offset)
         view, offset = view[done:], offset + done

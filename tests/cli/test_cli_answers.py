@@ -27,6 +27,7 @@ REPORT = {
     "device": "cpu",
     **{"scanned": 3, "added": 0, "updated": 0, "moved": 0, "unchanged": 0, "gone": 0, "removed": 0},
     "ignored": 1,
+    "passed_over": 0,
     "skipped": (Skipped("/p/a.jpg", "truncated", False), Skipped("/p/b.jpg", "not permitted", True)),
     **{"embedded": 0, "seconds": 0.5, "images_per_second": 0.0},
 }

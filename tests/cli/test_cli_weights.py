@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def vectors(folder: Path, index: Path, *options: Any, home: dict[str, str]) -> np.ndarray:
-    """The vectors of the four photos, in the order of their names; torch itself, so that nothing is exported."""
+    """The vectors of the four photos, in the order of their names; by torch, so that nothing is exported."""
     report = told("index", folder, "-i", index, "--runtime", "torch", *options, home=home)
     assert (report["added"], report["skipped"]) == (4, [])
     truth = read_index(index)

@@ -10,7 +10,7 @@ from conftest import age, picture, simsearch
 
 INDEX_KEYS = [
     *("index", "model", "fallback", "device", "scanned", "added", "updated", "moved", "unchanged", "gone"),
-    *("removed", "ignored", "skipped", "embedded", "seconds", "images_per_second"),
+    *("removed", "ignored", "passed_over", "skipped", "embedded", "seconds", "images_per_second"),
 ]
 
 

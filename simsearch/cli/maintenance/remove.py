@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from simsearch.cli.options import Common, common_options
-from simsearch.cli.output import answer, answer_text
+from simsearch.cli.output import answer, answer_text, note
 
 
 @click.command("remove", short_help="Forget files, folders or roots.")
@@ -23,7 +23,8 @@ def command(common: Common, paths: tuple[str, ...], dry_run: bool, yes: bool) ->
     from simsearch.report.lines import remove_lines
     from simsearch.report.machine import to_json
 
-    report = remove(paths, common.index, yes=yes, dry_run=dry_run)
+    told = None if common.quiet else note
+    report = remove(paths, common.index, yes=yes, dry_run=dry_run, note=told)
     if common.json:
         answer([to_json(report)])
     else:

@@ -83,9 +83,9 @@ def import_embeddings(
     prepare_folder(folder)
     with WriterLock(folder):
         try:
-            opened = open_for_writing(folder)
+            opened = open_for_writing(folder, note)
         except IndexMissing:
-            opened = create_index(folder, spec[0], weights_path=spec[1], fallback=None)
+            opened = create_index(folder, spec[0], weights_path=spec[1], fallback=None, note=note)
         with opened:
             if opened.spec != spec[0]:
                 raise IndexMismatch(

@@ -115,6 +115,7 @@ class Run:
             gone=len(gone),
             removed=len(gone) if prune else 0,
             ignored=counts.ignored,
+            passed_over=survey.passed.names,
             skipped=tuple(sorted(survey.skipped + ledger.skipped, key=lambda s: os.fsencode(s.path))),
             embedded=counts.embedded,
             seconds=seconds,

@@ -88,11 +88,15 @@ def _writing(
     prepare_folder(folder)
     with WriterLock(folder):
         try:
-            opened = open_for_writing(folder)
+            opened = open_for_writing(folder, note)
         except IndexMissing:
             prepared = prepared or _prepare(choice, note)
             opened = create_index(
-                folder, prepared.spec, weights_path=prepared.weights_path, fallback=prepared.fallback
+                folder,
+                prepared.spec,
+                weights_path=prepared.weights_path,
+                fallback=prepared.fallback,
+                note=note,
             )
         with opened:
             yield opened, _embedder(opened, choice, note)

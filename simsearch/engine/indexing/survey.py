@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from simsearch.errors import RootMissing
 from simsearch.media.formats import MAX_PIXELS, is_outdated
-from simsearch.media.scan import ScannedFile, ScanRules, root_state, scan
-from simsearch.paths import fold, join, relative, text
+from simsearch.media.scan import PassedOver, ScannedFile, ScanRules, root_state, scan
+from simsearch.paths import fold, folds_case, is_listed, join, relative, text
 from simsearch.records import FileStat, Skipped
 from simsearch.storage import catalog, writer
 from simsearch.storage.catalog import FileRow, Root
@@ -63,6 +64,7 @@ class Survey:
     database: Database
     retry_skipped: bool = False
     max_pixels: int = MAX_PIXELS
+    passed: PassedOver = field(default_factory=PassedOver)
     seen: int = 0
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
@@ -73,7 +75,7 @@ class Survey:
         """The files of `scope` that have to be read, in bytewise order of their relative paths."""
         rows = self._rows(scope)
         row = next(rows, None)
-        for found in scan(scope.root.path, scope.below, scope.rules):
+        for found in scan(scope.root.path, scope.below, scope.rules, self.passed):
             if not isinstance(found, ScannedFile):
                 self.seen += 1
                 path = text(join(scope.root.path, found.relpath))
@@ -145,6 +147,7 @@ def find_scopes(database: Database, wanted: Sequence[bytes]) -> tuple[list[Scope
     for path in wanted:
         if not os.path.lexists(path) and path not in {root.path for root in roots}:
             raise RootMissing(f"{text(path)} does not exist.")
+    wanted = [_known_spelling(path, roots) for path in wanted]
     targets = fold(wanted) if wanted else [root.path for root in roots]
     scopes, absent = [], []
     for path in targets:
@@ -160,6 +163,15 @@ def find_scopes(database: Database, wanted: Sequence[bytes]) -> tuple[list[Scope
     return scopes, absent
 
 
+def _known_spelling(path: bytes, roots: Sequence[Root]) -> bytes:
+    """The path of a root that is the same folder under another name (case is folded, mounted twice)."""
+    for root in roots:
+        with contextlib.suppress(OSError):
+            if path != root.path and os.path.samefile(path, root.path):
+                return root.path
+    return path
+
+
 def is_missing(path: bytes) -> bool:
     """Whether nothing is at `path`; a folder that may not be entered proves nothing."""
     try:
@@ -168,7 +180,8 @@ def is_missing(path: bytes) -> bool:
         return True
     except OSError:
         return False
-    return False
+    # Where case is folded, a file whose name changed its case is still found under the old one.
+    return folds_case(path) and not is_listed(path)
 
 
 def _nearest_device(path: bytes) -> int:

@@ -36,8 +36,8 @@ def compact(
 
     Raises IndexMissing, IndexLocked, IndexUnwritable (no room for the copy), IndexDamaged.
     """
-    folder = existing_index(index)
-    with WriterLock(folder), open_for_writing(folder) as opened:
+    folder, note = existing_index(index), note or (lambda _: None)
+    with WriterLock(folder), open_for_writing(folder, note) as opened:
         before = bytes_below(folder)
         with opened.database.read() as connection:
             dropped = catalog.contents_without_file(connection)
@@ -48,7 +48,7 @@ def compact(
             places, end = _copy(opened, old)
             _switch(opened, dropped, places, (old, end))
             opened.segments.delete(old)
-            _tend_view(opened, len(dropped), note or (lambda _: None))
+            _tend_view(opened, len(dropped), note)
         opened.database.shrink()
         with opened.database.read() as connection:
             keep_only(folder / "thumbs.db", catalog.digests(connection))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -24,6 +24,7 @@ def remove(
     *,
     yes: bool = False,
     dry_run: bool = False,
+    note: Callable[[str], None] | None = None,
 ) -> RemoveReport:
     """Forget what is indexed at or below `paths`, whether or not it still exists.
 
@@ -37,7 +38,7 @@ def remove(
     Raises NotIndexed for a path that the index does not know, PruneRefused, IndexMissing, IndexLocked.
     """
     folder = existing_index(index)
-    with WriterLock(folder), open_for_writing(folder) as opened:
+    with WriterLock(folder), open_for_writing(folder, note or (lambda _: None)) as opened:
         with opened.database.read() as connection:
             roots = catalog.read_roots(connection)
             known = catalog.count(connection, "files") + catalog.count(connection, "skipped")

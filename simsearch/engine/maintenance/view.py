@@ -41,9 +41,9 @@ def rebuild(
 
     Returns: how the index is searched now. Raises IndexLocked, IndexMissing, SimsearchError.
     """
-    folder = existing_index(index)
-    with WriterLock(folder), open_for_writing(folder) as opened:
-        build_view(opened, view, recall, note or (lambda _: None))
+    folder, note = existing_index(index), note or (lambda _: None)
+    with WriterLock(folder), open_for_writing(folder, note) as opened:
+        build_view(opened, view, recall, note)
         return opened.snapshot().info()
 
 
