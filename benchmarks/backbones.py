@@ -119,7 +119,8 @@ def _facts(name: str) -> tuple[dict[str, Any], Backbone]:
         "interpolation": transforms.interpolation.value,
         "mean": " ".join(map(str, transforms.mean)),
         "std": " ".join(map(str, transforms.std)),
-        "megabytes": best.meta["_file_size"],
+        # torchvision counts in units of 2**20 bytes.
+        "megabytes": round(best.meta["_file_size"] * 1.048576, 1),
         "file": best.url.removeprefix(source.URL),
         "weights": str(best),
         "licence": "CC-BY-NC-4.0 (SWAG)" if swag else "BSD-3-Clause (trained on ImageNet)",

@@ -125,8 +125,8 @@ class IndexReport:
     """What a run of indexing did.
 
     scanned = added + updated + moved + unchanged + len(skipped) + ignored. `passed_over` counts files and
-    folders that the rules kept the scan from (a folder is one, whatever it holds). `seconds` is wall time of
-    the whole run and `images_per_second` is embedded / seconds. `device` is "none" where nothing was embedded.
+    folders that the rules kept the scan from (a folder is one, with all it holds). `seconds` is wall time of
+    the whole run and `images_per_second` is embedded / seconds. `device` is "none" when nothing was embedded.
     """
 
     index: str
