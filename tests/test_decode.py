@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -364,6 +365,27 @@ def test_only_regular_files_that_hold_still_are_read(tmp_path: Path) -> None:
     with pytest.raises(FileUnreadable, match="larger than 1 MiB") as caught:
         read_file(os.fsencode(tmp_path / "big"), 1 << 20)
     assert not caught.value.transient
+
+
+def test_a_file_that_is_written_meanwhile_is_left_for_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / "growing.ppm"
+    path.write_bytes(saved(Image.new("RGB", (5000, 4000), "red"), "PPM"))
+    stop = threading.Event()
+
+    def write_on() -> None:
+        with path.open("ab", buffering=0) as file:
+            while not stop.is_set():
+                file.write(b"x")
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    with DecodePool(1, RESNET) as pool:
+        outcome = pool.read(bytes(path))
+        stop.set()
+        writer.join()
+        assert isinstance(outcome, Unreadable)
+        assert (outcome.reason, outcome.transient) == ("changed while it was read", True)
+        assert isinstance(pool.read(bytes(path)), Decoded)
 
 
 def test_thumbnails_are_small_upright_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
