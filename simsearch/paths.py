@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from simsearch.errors import IndexMissing
@@ -43,24 +44,29 @@ def is_listed(path: bytes) -> bool:
     """Whether the folder of `path` lists exactly this name; one in another case exists and is not listed."""
     folder, name = os.path.split(path)
     try:
-        return name in os.listdir(folder)
+        return name in _names(folder, os.stat(folder).st_mtime_ns)
     except OSError:
         return True
+
+
+@lru_cache(maxsize=8)
+def _names(folder: bytes, mtime_ns: int) -> frozenset[bytes]:
+    return frozenset(os.listdir(folder))
 
 
 def _as_listed(path: bytes) -> bytes:
     """A path as the file system itself spells it, so that two spellings of a folder are one root.
 
-    Only where case is folded (Windows, most of macOS, some mounts elsewhere) is anything looked up.
+    Only where case is folded (Windows, most of macOS, some mounts elsewhere) is anything listed.
     """
-    spelt = path
-    if folds_case(path):
-        parts: list[bytes] = []
-        while os.path.dirname(path) != path:
-            folder, name = os.path.split(path)
-            parts.append(name if is_listed(path) else _listed_name(folder, name))
-            path = folder
-        spelt = os.path.join(path, *reversed(parts))
+    parts: list[bytes] = []
+    place = path
+    while os.path.dirname(place) != place:
+        folder, name = os.path.split(place)
+        odd = folds_case(place) and not is_listed(place)
+        parts.append(_listed_name(folder, name) if odd else name)
+        place = folder
+    spelt = os.path.join(place, *reversed(parts))
     return spelt.replace(b"\\", b"/") if os.sep == "\\" else spelt
 
 

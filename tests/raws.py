@@ -18,14 +18,16 @@ Tag = tuple[int, int, bytes]
 def dng(photo: Image.Image, preview: Image.Image | None, *, orientation: int = 1) -> bytes:
     """A DNG of `photo` as a 16-bit RGGB mosaic, with `preview` as a JPEG in it.
 
-    See Adobe's Digital Negative Specification 1.4 and TIFF 6.0.
+    As cameras lay it out: directories first, then the preview, the sensor's data last. See Adobe's Digital
+    Negative Specification 1.4 and TIFF 6.0.
     """
+    room = 1024
     mosaic = _mosaic(np.asarray(photo.convert("RGB")))
     height, width = mosaic.shape
     jpeg = io.BytesIO()
     if preview is not None:
         preview.save(jpeg, "JPEG", quality=95)
-    start = 8
+    start = 8 + room
     pixels_at = start + len(jpeg.getvalue())
     raw = [
         _tag(254, LONG, 0),
@@ -47,9 +49,10 @@ def dng(photo: Image.Image, preview: Image.Image | None, *, orientation: int = 1
         (50728, RATIONAL, struct.pack("<6I", 1, 1, 1, 1, 1, 1)),
     ]
     body = jpeg.getvalue() + mosaic.astype("<u2").tobytes()
-    at = start + len(body)
+    at = 8
     if preview is None:
-        return struct.pack("<2sHI", b"II", 42, at) + body + _folder([*camera, *raw], at)
+        folders = _folder([*camera, *raw], at)
+        return struct.pack("<2sHI", b"II", 42, at) + folders.ljust(room, b"\0") + body
     shown = [
         _tag(254, LONG, 1),
         *_plane(preview.width, preview.height, 3, start, len(jpeg.getvalue())),
@@ -59,7 +62,7 @@ def dng(photo: Image.Image, preview: Image.Image | None, *, orientation: int = 1
     ]
     inner = _folder(raw, at)
     main = _folder([*camera, *shown, _tag(330, LONG, at)], at + len(inner))
-    return struct.pack("<2sHI", b"II", 42, at + len(inner)) + body + inner + main
+    return struct.pack("<2sHI", b"II", 42, at + len(inner)) + (inner + main).ljust(room, b"\0") + body
 
 
 def _mosaic(rgb: NDArray[np.uint8]) -> NDArray[np.uint16]:

@@ -279,6 +279,33 @@ def test_a_raw_file_without_a_preview_of_some_size_is_developed(preview: tuple[i
         assert int(pixels[y, x].argmax()) == strongest
 
 
+@pytest.mark.parametrize("share", [0.4, 0.75, 0.9, 0.999])
+def test_a_raw_file_that_was_cut_is_refused_though_its_preview_is_whole(share: float) -> None:
+    photo = picture(3, (1024, 768))
+    data = dng(photo, photo)
+    assert reason(data[: int(len(data) * share)], b"a.dng").startswith("truncated: ")
+
+
+def test_a_raw_file_is_known_without_its_name(tmp_path: Path) -> None:
+    photo, small = picture(3, (1024, 768)), Image.new("RGB", (160, 120), "red")
+    data = dng(photo, photo)
+    assert decode(data, None)[0].format == "RAW"
+    (tmp_path / "a.tif").write_bytes(data)
+    made = thumbnail(tmp_path / "a.tif", side=128)
+    assert made is not None
+    with Image.open(io.BytesIO(made)) as image:
+        assert image.size == (128, 96)
+    # Never the small one, whoever looks.
+    for source in (dng(photo, small), tmp_path / "b.dng"):
+        (tmp_path / "b.dng").write_bytes(dng(photo, small))
+        made = thumbnail(source, side=128)
+        assert made is not None
+        with Image.open(io.BytesIO(made)) as image:
+            assert np.asarray(image).std() > 10
+    plain = saved(corners(), "TIFF")
+    assert decode(plain, None)[0].format == "TIFF"
+
+
 def test_a_raw_file_without_rawpy_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rawpy", None)
     told = reason(dng(corners(), None), b"a.dng")

@@ -18,7 +18,8 @@ from oracle import read_index
 
 from simsearch import Index, find_similar, index_folder
 from simsearch.engine.exchange.export import export
-from simsearch.engine.exchange.importing import Origin, import_embeddings
+from simsearch.engine.exchange.importing import import_embeddings
+from simsearch.engine.exchange.origin import Origin
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.engine.maintenance.verify import verify
 from simsearch.errors import IndexMismatch, IndexUnwritable, ModelUnknown, SimsearchError

@@ -19,7 +19,8 @@ from oracle import read_index
 from PIL import Image
 
 from simsearch import Index, index_folder
-from simsearch.engine.exchange.importing import Origin, import_embeddings
+from simsearch.engine.exchange.importing import import_embeddings
+from simsearch.engine.exchange.origin import Origin
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.engine.maintenance.compact import compact
 from simsearch.engine.maintenance.remove import remove

@@ -162,14 +162,14 @@ def test_the_sample_is_spread_over_the_whole_list(tmp_path: Path) -> None:
     from simsearch.storage.catalog import Root
 
     stat = FileStat(1, 1, 1, 1)
-    found = [Candidate(Root(1, b"/r"), b"%05d.jpg" % n, stat, None) for n in range(10_000)]
+    found = [Candidate(Root(1, b"/r"), b"%05d.jpg" % n, stat, None) for n in range(30_000)]
     work = estimate.WorkList()
     work.gather(iter(found), lambda: None)
     places = [int(candidate.relpath[:5]) for candidate in work.sample]
     assert estimate.SAMPLE <= len(places) < 2 * estimate.SAMPLE
-    assert (work.files, work.photos, work.candidates) == (10_000, 10_000, [])
+    assert (work.files, work.photos, work.candidates) == (30_000, 30_000, [])
     gaps = {later - earlier for earlier, later in itertools.pairwise(places)}
-    assert gaps == {512}
+    assert gaps == {1024}
 
 
 def test_a_disk_that_cannot_hold_the_index_is_refused_before_anything_is_read(

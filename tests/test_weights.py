@@ -289,6 +289,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         claimed = {"too-long": len(body) + 5, "too-short": len(body) - 5}.get(kind, len(body))
         self.send_header("Content-Length", str(claimed))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
         self.end_headers()
         if kind == "drip":
             while not self.release.wait(0.05):
@@ -379,6 +381,17 @@ def test_whatever_was_kept_the_file_comes_whole(
     (torch_home / "r.pth.part").write_bytes(kept)
     assert fetch(record_at(server, kind)).path.read_bytes() == BODY
     assert os.listdir(torch_home) == ["r.pth"]
+
+
+def test_a_login_page_in_place_of_the_rest_takes_nothing_away(
+    server: ThreadingHTTPServer, torch_home: Path
+) -> None:
+    torch_home.mkdir(parents=True)
+    (torch_home / "r.pth.part").write_bytes(BODY[:500_000])
+    with pytest.raises(WeightsMissing, match="came in place of the rest"):
+        fetch(record_at(server, "wrong"))
+    assert (torch_home / "r.pth.part").stat().st_size == 500_000
+    assert fetch(record_at(server, "whole")).path.read_bytes() == BODY
 
 
 def test_two_downloads_at_once_are_one(server: ThreadingHTTPServer, torch_home: Path) -> None:

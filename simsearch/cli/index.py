@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-pixels",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 10**12),
     metavar="N",
     help="Skip pictures with more pixels, and remember that for the index. [default: 178956970]",
 )

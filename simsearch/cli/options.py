@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +35,11 @@ class Common:
         import shlex
 
         return f" -i {shlex.quote(self.index)}" if self.index is not None else ""
+
+
+def home(path: Path) -> Path:
+    """A path with a leading ~ or ~NAME resolved; a file that is really called so stays as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def common_options(function: Command) -> Command:

@@ -44,15 +44,17 @@ def create_index(
 
 
 def open_for_writing(folder: Path, note: Note) -> Index:
-    """An index whose lock the caller holds, in the journal mode of its place, without what was replaced.
+    """An index whose lock the caller holds, in the journal mode of its place.
+
+    Segments that a compaction replaced, or was stopped in writing, are deleted.
 
     Raises IndexMissing.
     """
     opened = Index.open(folder)
     _choose_journal(opened.database, note)
     with opened.database.read() as connection:
-        obsolete = json.loads(catalog.read_settings(connection).get("obsolete", "[]"))
-    opened.segments.delete(obsolete)
+        end = json.loads(catalog.read_settings(connection)["end"])
+        opened.segments.delete_others(catalog.segments_of(connection) | {end[0]})
     return opened
 
 

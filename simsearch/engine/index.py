@@ -18,6 +18,7 @@ from simsearch.engine.append import NewContent, append
 from simsearch.engine.ranking import Wanted, checked_rows, content_paths, rank
 from simsearch.engine.snapshot import Snapshot
 from simsearch.errors import IndexDamaged, IndexEmpty, IndexMissing, NotIndexed
+from simsearch.media.formats import MAX_PIXELS
 from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, relative, text
 from simsearch.records import FileStat, Hit, IndexInfo, Photo, Skipped
 from simsearch.spec import EmbeddingSpec
@@ -98,9 +99,15 @@ class Index:
         """Where the weights lay when they were last named."""
         return self._settings.get("weights_path")
 
+    @property
+    def max_pixels(self) -> int:
+        """Pictures with more pixels are not decoded."""
+        with self.database.read() as connection:
+            return int(catalog.read_settings(connection).get("max_pixels", MAX_PIXELS))
+
     def snapshot(self) -> Snapshot:
         """The newest commit; read again only when somebody has committed since."""
-        return self._steadily(lambda connection, snapshot: snapshot)
+        return self.steadily(self._snapshot_at)
 
     def search(
         self,
@@ -129,30 +136,35 @@ class Index:
         """`search`, with all that can be asked in one record."""
         queries = check_queries(vectors, self.spec.dim)
 
-        def ranked(connection: sa.Connection, snapshot: Snapshot) -> list[tuple[Hit, ...]]:
+        def ranked(connection: sa.Connection) -> list[tuple[Hit, ...]]:
+            snapshot = self._snapshot_at(connection)
             if not snapshot.photos:
                 raise IndexEmpty(
                     f"The index at {self.path} holds no photo. Add some with: simsearch index FOLDER"
                 )
             return rank(connection, self.segments, snapshot, queries, wanted)
 
-        return self._steadily(ranked)
+        return self.steadily(ranked)
 
-    def _steadily(self, read: Callable[[sa.Connection, Snapshot], T]) -> T:
-        """What `read` finds in one commit; of a later one when a compaction took a segment away meanwhile."""
+    def steadily(self, read: Callable[[sa.Connection], T]) -> T:
+        """What `read` finds in one transaction; in a later one when compaction took a segment away meanwhile.
+
+        `read` may be called again, from the beginning.
+        """
         failed = -1
         while True:
             generation = -1
             try:
                 with self.database.read() as connection:
                     generation = catalog.generation(connection)
-                    return read(connection, self._snapshot_at(connection, generation))
+                    return read(connection)
             except IndexDamaged:
                 if generation == failed:
                     raise
                 failed = generation
 
-    def _snapshot_at(self, connection: sa.Connection, generation: int) -> Snapshot:
+    def _snapshot_at(self, connection: sa.Connection) -> Snapshot:
+        generation = catalog.generation(connection)
         with self._lock:
             if self._snapshot is None or self._snapshot.generation != generation:
                 self._snapshot = Snapshot(connection, self.segments, self.path, self._snapshot)
@@ -161,7 +173,7 @@ class Index:
     def vectors(self, ids: Sequence[int]) -> Vectors:
         """The stored vectors of these ids, float32 (len(ids), dim). Raises NotIndexed for an unknown one."""
 
-        def stored(connection: sa.Connection, _: Snapshot) -> Vectors:
+        def stored(connection: sa.Connection) -> Vectors:
             table = catalog.vectors_where(connection, "id", ids)
             missing = sorted(set(ids) - set(table.ids.tolist()))
             if missing:
@@ -170,7 +182,7 @@ class Index:
                 )
             return checked_rows(self.segments, table)[np.searchsorted(table.ids, np.asarray(ids))]
 
-        return self._steadily(stored)
+        return self.steadily(stored)
 
     def paths_of(self, vector_id: int) -> tuple[str, ...]:
         """The absolute paths of a picture, in byte order. Raises NotIndexed."""
@@ -190,35 +202,28 @@ class Index:
             if digest is not None:
                 content_id = catalog.content_by_digest(connection, digest)
             else:
-                content_id = self._content_at(canonical(path or b""), catalog.read_roots(connection))
+                content_id = _content_at(connection, canonical(path or b""))
             if content_id is None:
                 return None
             table = catalog.vectors_where(connection, "content_id", [content_id])
             return int(table.ids[0]) if len(table) else None
 
-    def _content_at(self, path: bytes, roots: Sequence[catalog.Root]) -> int | None:
-        for root in roots:
-            inside = relative(path, root.path)
-            if inside is None:
-                continue
-            with self.database.read() as connection:
-                row = catalog.file_at(connection, root.id, inside)
-            if row is not None and row.is_unchanged(_stat(path)):
-                return row.content_id
-        return None
-
     def photos(self) -> Iterator[Photo]:
-        """Every indexed picture, by id."""
+        """Every indexed picture, by id; one that goes while this is read may be left out.
+
+        No transaction is held between two pictures, so that no writer waits for a slow consumer.
+        """
         with self.database.read() as connection:
             table = catalog.live_vectors(connection)
-            for start in range(0, len(table), 1000):
-                ids = table.ids[start : start + 1000].tolist()
-                content_ids = table.contents[start : start + 1000].tolist()
+        for start in range(0, len(table), 1000):
+            ids = table.ids[start : start + 1000].tolist()
+            content_ids = table.contents[start : start + 1000].tolist()
+            with self.database.read() as connection:
                 facts = catalog.contents_by_id(connection, content_ids)
                 paths = content_paths(connection, content_ids)
-                for vector_id, content_id in zip(ids, content_ids, strict=True):
-                    row = facts[content_id]
-                    own = tuple(text(path) for path in paths[content_id])
+            for vector_id, content_id in zip(ids, content_ids, strict=True):
+                row, own = facts.get(content_id), tuple(text(path) for path in paths.get(content_id, []))
+                if row is not None and own:
                     yield Photo(
                         vector_id, own, row.width, row.height, row.format, row.taken_at, row.sha256.hex()
                     )
@@ -275,6 +280,15 @@ def bytes_below(folder: Path) -> int:
         found = _stat(os.fsencode(file))
         total += found.size if found is not None and file.is_file() else 0
     return total
+
+
+def _content_at(connection: sa.Connection, path: bytes) -> int | None:
+    for root in catalog.read_roots(connection):
+        inside = relative(path, root.path)
+        row = catalog.file_at(connection, root.id, inside) if inside is not None else None
+        if row is not None and row.is_unchanged(_stat(path)):
+            return row.content_id
+    return None
 
 
 def _stat(path: bytes) -> FileStat | None:

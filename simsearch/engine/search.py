@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from simsearch.engine.index import Index
 from simsearch.engine.ranking import Wanted
 from simsearch.errors import IndexEmpty, IndexMismatch
+from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import decode_here
 from simsearch.media.thumbs import thumbnail
 from simsearch.models.embedder import Embedder
@@ -127,8 +128,13 @@ class Searcher:
         Those of files are kept with the index.
         """
         if isinstance(picture, bytes):
-            return thumbnail(picture, side=side)
-        return thumbnail(Path(picture), side=side, store=self.index.path / "thumbs.db")
+            return thumbnail(picture, side=side, limits=self._limits)
+        store = self.index.path / "thumbs.db"
+        return thumbnail(Path(picture), side=side, store=store, limits=self._limits)
+
+    @property
+    def _limits(self) -> DecodeLimits:
+        return DecodeLimits(max_pixels=self.index.max_pixels)
 
     def _refuse_empty(self) -> None:
         if not len(self.index):
@@ -138,7 +144,7 @@ class Searcher:
 
     def _embed(self, source: bytes | Path) -> Vectors:
         """The vector of a file, or of a picture's bytes."""
-        decoded = decode_here(source, self.index.spec.framing)
+        decoded = decode_here(source, self.index.spec.framing, self._limits)
         known = self.index.vector_id_of(digest=decoded.digest)
         if known is not None:
             stored: Vectors = self.index.vectors([known])[0]

@@ -90,7 +90,7 @@ class Snapshot:
         self.view_lost = record is not None and self.view is None
         self.table = catalog.live_vectors(connection, after=self.record.last_id if self.record else 0)
         self.photos = catalog.count(connection, "photos")
-        segments.forget(json.loads(settings.get("obsolete", "[]")))
+        segments.keep_only(catalog.segments_of(connection))
         segments.open([int(number) for number in np.unique(self.table.segments)])
 
     def info(self) -> ViewInfo:

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from simsearch.errors import PhotoUnreadable
 from simsearch.framing import Framing, frame
 from simsearch.media.codecs import heif, raw
-from simsearch.media.formats import HEAD, MAX_PIXELS, by_content, is_raw, refusal, too_many_pixels
+from simsearch.media.formats import HEAD, MAX_PIXELS, by_content, is_raw, refusal, too_large, too_many_pixels
 from simsearch.records import Facts
 
 ORIENTATION, EXIF_IFD, DATE_TAKEN, DATE = 0x0112, 0x8769, 36867, 306
@@ -70,12 +70,13 @@ def decode(
 
     Raises PhotoUnreadable with the reason. A truncated picture is refused, never filled up.
     """
+    limits = limits or DecodeLimits()
     keep = framing.resize * framing.reduced_decode if framing is not None else 0
-    facts, image = open_upright(data, limits or DecodeLimits(), keep=keep, name=name)
+    facts, image = open_upright(data, limits, keep=keep, name=name)
     try:
         return facts, frame(image, framing) if framing is not None else np.asarray(image)
     except MemoryError as exc:
-        raise PhotoUnreadable("needs more memory than a picture may take") from exc
+        raise PhotoUnreadable(too_large(limits.max_pixels)) from exc
 
 
 def open_upright(
@@ -107,7 +108,7 @@ def open_upright(
         if turn in TURNS:
             upright = upright.transpose(TURNS[turn])
     except MemoryError as exc:
-        raise PhotoUnreadable("needs more memory than a picture may take") from exc
+        raise PhotoUnreadable(too_large(limits.max_pixels)) from exc
     except DECODER_ERRORS as exc:
         raise PhotoUnreadable(_words(exc)) from exc
     if preview is not None:

@@ -7,9 +7,12 @@ import re
 from dataclasses import dataclass
 
 from simsearch.media.codecs import raw
+from simsearch.media.codecs import tiff as tiff_files
 
 MAX_PIXELS = 178_956_970
 """How many pixels are decoded at most unless a person says otherwise: Pillow's own limit against bombs."""
+
+TOO_LARGE = "needs more memory than a picture may take"
 
 HEAD = 4096
 """How many of a file's first bytes are enough to tell its format."""
@@ -156,7 +159,8 @@ def is_raw(head: bytes, name: bytes) -> bool:
     """Whether a file is a camera's RAW file; many are TIFF files by their signature."""
     sure = [f.name for f in by_content(head) if f.sure]
     tiff = not sure or sure[0] == "TIFF"
-    return bool(_RAW_SIGNATURE.match(head)) or (_suffix(name) in _RAW_SUFFIXES and tiff and bool(head))
+    named = _suffix(name) in _RAW_SUFFIXES and tiff and bool(head)
+    return named or bool(_RAW_SIGNATURE.match(head)) or tiff_files.is_raw(head)
 
 
 def looks_like_picture(name: bytes) -> bool:
@@ -170,10 +174,17 @@ def too_many_pixels(width: int, height: int, limit: int) -> str:
     return f"{width} x {height} pixels are more than the limit of {limit} (--max-pixels)"
 
 
+def too_large(limit: int) -> str:
+    """Why a picture is not decoded that needs more memory than a worker with this limit of pixels has."""
+    return TOO_LARGE if limit == MAX_PIXELS else f"{TOO_LARGE}, at --max-pixels {limit}"
+
+
 def is_outdated(reason: str, max_pixels: int) -> bool:
     """Whether a picture was refused for a limit or a missing package that is another now."""
     if reason == raw.MISSING:
         return raw.is_here()
+    if reason.startswith(TOO_LARGE):
+        return reason != too_large(max_pixels)
     return "(--max-pixels)" in reason and f"limit of {max_pixels} " not in reason
 
 

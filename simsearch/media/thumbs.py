@@ -18,20 +18,27 @@ from simsearch.media.files import read_file
 SIDE, QUALITY = 256, 82
 
 
-def thumbnail(source: bytes | Path, *, side: int = SIDE, store: Path | None = None) -> bytes | None:
+def thumbnail(
+    source: bytes | Path,
+    *,
+    side: int = SIDE,
+    store: Path | None = None,
+    limits: DecodeLimits | None = None,
+) -> bytes | None:
     """JPEG bytes of an upright picture at most `side` pixels wide and high, without any metadata.
 
     `source` is a `Path` or a picture's bytes; `store` is a database that keeps thumbnails. None where the
     file cannot be read or decoded now.
     """
-    limits = DecodeLimits()
+    limits = limits or DecodeLimits()
+    name = os.path.basename(os.fsencode(source)) if isinstance(source, Path) else b""
     try:
         data = read_file(os.fsencode(source), limits.max_bytes)[0] if isinstance(source, Path) else source
         digest = hashlib.sha256(data).digest()
         kept = _look_up(store, digest, side) if store is not None else None
         if kept is not None:
             return kept
-        _, image = open_upright(data, limits, keep=2 * side)
+        _, image = open_upright(data, limits, keep=2 * side, name=name)
     except PhotoUnreadable:
         return None
     image.thumbnail((side, side), Image.Resampling.LANCZOS)

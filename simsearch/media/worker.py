@@ -27,7 +27,7 @@ from simsearch.errors import PhotoUnreadable
 from simsearch.framing import Framing
 from simsearch.media.decode import DecodeLimits, decode
 from simsearch.media.files import FileUnreadable, OpenFile
-from simsearch.media.formats import recognise
+from simsearch.media.formats import recognise, too_large
 from simsearch.records import FileStat
 
 STAT = struct.Struct(">4q")
@@ -46,7 +46,9 @@ def main() -> None:
     framing, limits = Framing(**setup["framing"]), DecodeLimits(**setup["limits"])
     seconds = float(setup["seconds"])
     _limit_memory(int(setup["memory"]))
-    threading.Thread(target=_die_with, args=(int(setup["parent"]),), daemon=True).start()
+    if sys.platform != "win32":
+        # There the parent may be a launcher between; standard input ends as well when the parent dies.
+        threading.Thread(target=_die_with, args=(int(setup["parent"]),), daemon=True).start()
     from PIL import Image
 
     # Our own limit is checked before decoding, and tells a JPEG that is decoded small from a bomb.
@@ -83,7 +85,7 @@ def serve(path: bytes, framing: Framing, limits: DecodeLimits, pipes: tuple[Bina
     except PhotoUnreadable as exc:
         _refuse(sink, str(exc), False, stat)
     except MemoryError:
-        _refuse(sink, "needs more memory than a picture may take", False, stat)
+        _refuse(sink, too_large(limits.max_pixels), False, stat)
     else:
         head = json.dumps({"facts": asdict(facts), "shape": pixels.shape}).encode()
         send(sink, b"P" + struct.pack(">I", len(head)) + head + pixels.tobytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -62,7 +63,8 @@ def build_network(spec: EmbeddingSpec, weights: Path) -> EmbeddingNetwork:
 
     Raises ModelUnknown, WeightsMissing, WeightsRefused, ExtraMissing.
     """
-    headless = without_head(get_backbone(spec.backbone), spec.pooling)
+    # Some networks are built for one size of picture, which an imported checkpoint may have changed.
+    headless = without_head(replace(get_backbone(spec.backbone), crop=spec.crop), spec.pooling)
     tensors = read_checkpoint(weights)
     try:
         load_into(headless, tensors, name=spec.backbone, path=weights)
@@ -72,19 +74,26 @@ def build_network(spec: EmbeddingSpec, weights: Path) -> EmbeddingNetwork:
         raise WeightsRefused(f"{exc}{told}") from exc
     network = EmbeddingNetwork(headless.network, spec).eval()
     if spec.backbone.startswith("timm/"):
-        _check_output(network, spec)
+        check_output(network, spec.dim, spec.crop)
     return network
 
 
-def _check_output(network: EmbeddingNetwork, spec: EmbeddingSpec) -> None:
-    """Refuse a network whose last linear layer is not its one way out (two heads, a head on a grid)."""
+def check_output(network: EmbeddingNetwork, dim: int, crop: int) -> None:
+    """Refuse a network that makes no vector (1, dim) of a picture of `crop` pixels.
+
+    Its last linear layer is then not its one way out (two heads, a head on a grid), or it is built for
+    pictures of another size. Raises ModelUnknown.
+    """
     try:
         with torch.inference_mode():
-            shape = tuple(network(torch.zeros((1, spec.crop, spec.crop, 3), dtype=torch.uint8)).shape)
-    except RuntimeError:
+            shape = tuple(network(torch.zeros((1, crop, crop, 3), dtype=torch.uint8)).shape)
+    except (RuntimeError, AssertionError, ValueError, TypeError):
         shape = ()
-    if shape != (1, spec.dim):
-        raise ModelUnknown(f"{spec.backbone} does not end in one linear classifier, so it gives no vector.")
+    if shape != (1, dim):
+        raise ModelUnknown(
+            f"{type(network.features).__name__} gives no vector of {dim} numbers for a picture of {crop} x "
+            f"{crop} pixels: it does not end in one linear classifier, or wants another size."
+        )
 
 
 def without_head(backbone: Backbone, pooling: str = "avg") -> Headless:
@@ -118,8 +127,13 @@ def recognise(tensors: Mapping[str, Tensor]) -> Backbone | None:
     are built to be compared.
     """
     count = sum(not key.endswith(COUNTER) for key in tensors)
-    close = [record for record in list_backbones() if count - _MOST_EXTRA <= record.tensors <= count]
-    for record in sorted(close, key=lambda record: count - record.tensors):
+    megabytes = sum(value.numel() * 4 for value in tensors.values()) / 1e6
+    close = [
+        record
+        for record in list_backbones()
+        if count - _MOST_EXTRA <= record.tensors <= count and record.megabytes < 4 * megabytes + 20
+    ]
+    for record in sorted(close, key=lambda record: (count - record.tensors, record.megabytes)):
         if fits(without_head(record), tensors):
             return record
     return None

@@ -13,7 +13,7 @@ from simsearch.models.record import POOLINGS, Backbone
 from simsearch.models.registry import PREFERRED, get_backbone
 from simsearch.models.runners import check_runtime
 from simsearch.models.weights.fetch import FetchFailed, locate_or_fetch
-from simsearch.models.weights.files import read_digest
+from simsearch.models.weights.files import locate, read_digest
 from simsearch.models.weights.library import find_imported
 from simsearch.spec import EmbeddingSpec
 
@@ -71,6 +71,13 @@ def named_backbone(name: str) -> Backbone:
     return imported.backbone(get_backbone(imported.model)) if imported is not None else get_backbone(name)
 
 
+def _preferred() -> Backbone:
+    """ResNet-50 with torchvision's own weights; with those imported as resnet50 where only they are here."""
+    official = get_backbone(PREFERRED)
+    named = named_backbone(PREFERRED)
+    return named if locate(official) is None and locate(named) is not None else official
+
+
 def resolve(choice: ModelChoice, *, note: Note | None = None) -> ResolvedModel:
     """Settle model and weights without importing torch; "auto" may download ResNet-50's weights once.
 
@@ -80,10 +87,10 @@ def resolve(choice: ModelChoice, *, note: Note | None = None) -> ResolvedModel:
     if choice.pooling not in POOLINGS:
         raise ModelUnknown(f"There is no pooling called {choice.pooling!r}; use {', '.join(POOLINGS)}.")
     check_runtime(choice.runtime, choice.device)
-    backbone = named_backbone(PREFERRED if choice.model == "auto" else choice.model)
+    backbone = _preferred() if choice.model == "auto" else named_backbone(choice.model)
     fallback = None
     if choice.weights is not None:
-        weights = read_digest(Path(choice.weights).expanduser())
+        weights = read_digest(Path(os.path.expanduser(choice.weights)))
     else:
         try:
             weights = locate_or_fetch(backbone, note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -177,7 +178,7 @@ class Embedder:
                 return OnnxRunner(cached, threads)
             except SimsearchError as exc:
                 self._note(f"{exc} It is made again.")
-        elif path.exists():
+        elif os.path.exists(path):
             self._note(f"The prepared network {path} is damaged; it is made again.")
         network = self._build_network()
         self._note(f"Preparing {self.spec.backbone} for this machine (once)")
@@ -187,7 +188,8 @@ class Embedder:
             if self._wanted[1] == "onnx":
                 raise
             self._note(f"{exc} It runs on torch here.")
-            mark_unexportable(path)
+            if not isinstance(exc.__cause__, (MemoryError, OSError, ImportError)):
+                mark_unexportable(path)
             return TorchRunner(network, self.device)
         keep_graph(graph, path, self._note)
         return OnnxRunner(graph, threads)

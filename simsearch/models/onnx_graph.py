@@ -96,7 +96,7 @@ def mark_unexportable(path: Path) -> None:
 
 def is_marked_unexportable(path: Path) -> bool:
     """Whether the export of this graph failed before, with the same torch."""
-    return _mark(path).exists()
+    return os.path.exists(_mark(path))
 
 
 def _mark(path: Path) -> Path:

@@ -109,7 +109,7 @@ def models_table(models: Sequence[Mapping[str, object]], screen: Screen = PLAIN)
             "yes" if model["at_hand"] else "no",
             str(model["runtime"]),
             str(model["licence"]),
-            str(model["source"]),
+            _name(str(model["source"])),
         )
     used = ["* made the vectors of this index"] if any(model["in_use"] for model in models) else []
     return _render(screen, table, *used)

@@ -97,11 +97,12 @@ class Database:
 
         See https://www.sqlite.org/lang_vacuum.html
         """
-        with contextlib.closing(self._connect()) as connection:
-            # A convenience: whoever is in the way is not to be disturbed, and a full disk loses nothing.
-            with contextlib.suppress(sqlite3.OperationalError):
+        # A convenience: whoever is in the way is not to be disturbed, and a full disk loses nothing.
+        with contextlib.suppress(sqlite3.OperationalError):
+            with contextlib.closing(self._connect()) as connection:
                 connection.execute("PRAGMA busy_timeout=1000")
                 connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close all connections; the last one out merges the log into the database."""

@@ -81,7 +81,6 @@ class SegmentStore:
         """
         path = self.path(number)
         try:
-            new = not path.exists()
             fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
             try:
                 if start == 0:
@@ -92,7 +91,8 @@ class SegmentStore:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            if new:
+            if start == 0:
+                # Whoever made the file may have been stopped before its name was on the disk.
                 sync_folder(self._folder)
         except OSError as exc:
             raise IndexUnwritable(
@@ -150,34 +150,25 @@ class SegmentStore:
             whole = last - first + 1 == len(part)
             yield np.asarray(mapped[first : last + 1] if whole else mapped[part], dtype=np.float32)
 
-    def header_problem(self, number: int) -> str | None:
-        """What is wrong with a segment's header, or None."""
-        path = self.path(number)
-        try:
-            with path.open("rb") as file:
-                found = file.read(HEADER)
-        except OSError as exc:
-            return f"cannot be read: {exc.strerror or exc}"
-        return None if found == self._header.encode() else "its header is not the one that was written"
-
     def close(self) -> None:
         """Close the open files."""
         self._handles.clear()
 
-    def forget(self, numbers: Sequence[int]) -> None:
-        """Let go of segments that compaction has replaced, so that the disk gets their room back.
+    def keep_only(self, numbers: set[int]) -> None:
+        """Let go of all other segments, so that the disk gets the room of those that were replaced back.
 
         A read that goes on in another thread keeps what it reads.
         """
-        for number in numbers:
+        for number in [number for number in self._handles if number not in numbers]:
             self._handles.pop(number, None)
 
-    def delete(self, numbers: Sequence[int]) -> None:
-        """Delete files of segments that nothing refers to; one in use may stay until the next time."""
-        self.forget(numbers)
-        for number in numbers:
-            with contextlib.suppress(OSError):
-                self.path(number).unlink(missing_ok=True)
+    def delete_others(self, numbers: set[int]) -> None:
+        """Delete the files of all other segments; one that is in use may stay until the next time."""
+        self.keep_only(numbers)
+        for path in self._folder.glob("*.seg"):
+            if path.stem.isdecimal() and int(path.stem) not in numbers:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
 
     def _handle(self, number: int) -> _Handle:
         handle = self._handles.get(number)

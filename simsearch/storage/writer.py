@@ -173,12 +173,19 @@ def drop_contents(connection: sa.Connection, ids: Sequence[int]) -> None:
 def move_vectors(connection: sa.Connection, places: Mapping[int, tuple[int, int]]) -> None:
     """Give vectors, by id, their new (segment, row)."""
     ids = list(places)
+    update = (
+        sa.update(vectors)
+        .where(vectors.c.id == sa.bindparam("moved"))
+        .values(segment=sa.bindparam("to_segment"), row=sa.bindparam("to_row"), seal=sa.bindparam("sealed"))
+    )
     for start in range(0, len(ids), 500):
         query = sa.select(vectors).where(vectors.c.id.in_(ids[start : start + 500]))
+        moves = []
         for row in list(sealed_rows(connection, vectors, query)):
             segment, place = places[row["id"]]
-            values = _sealed(vectors, {**row, "segment": segment, "row": place})
-            connection.execute(sa.update(vectors).where(vectors.c.id == row["id"]), values)
+            told = _sealed(vectors, {**row, "segment": segment, "row": place})["seal"]
+            moves.append({"moved": row["id"], "to_segment": segment, "to_row": place, "sealed": told})
+        connection.execute(update, moves)
 
 
 def _content_id(connection: sa.Connection, digest: bytes | None) -> int | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.options import Common, common_options
+from simsearch.cli.options import Common, common_options, home
 from simsearch.cli.output import answer, answer_text, is_terminal, note, screen
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def list_weights(common: Common) -> None:
 def fetch_weights(common: Common, models: tuple[str, ...], timeout: float) -> None:
     """Fetch the weights of each MODEL (of resnet50 when none is named), unless they are here.
 
-    A download that was cut goes on where it ended. A proxy is taken from $https_proxy.
+    A download that was cut goes on where it ended (those of timm begin again). A proxy is taken from
+    $https_proxy.
     """
-    from simsearch.models.choice import named_backbone
     from simsearch.models.registry import PREFERRED
     from simsearch.report.machine import to_json
     from simsearch.report.names import visible
@@ -85,7 +85,7 @@ def fetch_weights(common: Common, models: tuple[str, ...], timeout: float) -> No
     rows = []
     for name in models or (PREFERRED,):
         found = _fetched(name, timeout, common)
-        rows.append({"name": named_backbone(name).name, "sha256": found.sha256, "path": str(found.path)})
+        rows.append({"name": name, "sha256": found.sha256, "path": str(found.path)})
     if common.json:
         answer([to_json(rows)])
     else:
@@ -146,7 +146,7 @@ def import_checkpoint(
     from simsearch.report.machine import to_json
 
     preparation = Preparation(mean, std, resize, crop, interpolation)
-    report = import_weights(file.expanduser(), model=model, name=name, preparation=preparation)
+    report = import_weights(home(file), model=model, name=name, preparation=preparation)
     if common.json:
         answer([to_json(report)])
     else:

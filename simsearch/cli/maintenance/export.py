@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from simsearch.cli.options import Common, common_options
+from simsearch.cli.options import Common, common_options, home
 from simsearch.cli.output import answer, answer_text
 
 
@@ -24,7 +24,7 @@ def command(common: Common, folder: Path, parquet: bool) -> None:
     from simsearch.report.lines import export_line
     from simsearch.report.machine import to_json
 
-    report = export(folder.expanduser(), common.index, parquet=parquet)
+    report = export(home(folder), common.index, parquet=parquet)
     if common.json:
         answer([to_json(report)])
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from simsearch.cli.options import Common, common_options
+from simsearch.cli.options import Common, common_options, home
 from simsearch.cli.output import answer, answer_text, is_terminal, note
 
 
@@ -40,16 +40,18 @@ def command(
     Each photo is read once; one that is not there, or whose bytes are not those of a column sha256, is left
     out and listed. With --spec, only indexed photos can be searched by.
     """
-    if name is not None and (model is not None or weights is not None):
+    if name is not None and (model is not None or weights is not None or pooling != "avg"):
         raise click.UsageError("--spec is for an unknown model: leave out --model and --weights.")
-    from simsearch.engine.exchange.importing import Origin, import_embeddings
+    from simsearch.engine.exchange.importing import import_embeddings
+    from simsearch.engine.exchange.origin import Origin
     from simsearch.models.choice import ModelChoice
     from simsearch.report.lines import import_line, skipped_lines
     from simsearch.report.machine import to_json
     from simsearch.report.progress import CountProgress
 
-    choice = ModelChoice(model or "auto", weights, pooling) if model or weights else None
-    origin = Origin(vectors.expanduser(), photos.expanduser() if photos else None, choice, name)
+    said = model is not None or weights is not None or pooling != "avg"
+    choice = ModelChoice(model or "auto", weights, pooling) if said else None
+    origin = Origin(home(vectors), home(photos) if photos else None, choice, name)
     if common.quiet or not is_terminal(sys.stderr):
         report = import_embeddings(origin, common.index, note=note)
     else:

@@ -41,6 +41,8 @@ def command(common: Common, view: str, recall: float, thumbnails: bool) -> None:
     they are first looked at, are made for all photos.
     """
     if thumbnails:
+        if view != "auto" or recall != 0.99:
+            raise click.UsageError("--thumbnails leaves the view alone: leave out --view and --recall.")
         _make_thumbnails(common)
         return
     from simsearch.engine.maintenance.view import rebuild

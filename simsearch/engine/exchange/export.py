@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from simsearch.engine.exchange.tables import PhotoRow, write_csv, write_parquet
 from simsearch.engine.index import Index
 from simsearch.engine.ranking import checked_rows, content_paths
-from simsearch.errors import IndexDamaged, IndexEmpty, IndexUnwritable
+from simsearch.errors import IndexEmpty, IndexUnwritable
 from simsearch.paths import existing_index, text
 from simsearch.records import ExportReport
 from simsearch.storage import catalog
@@ -40,7 +40,9 @@ def export(
     """
     folder = folder.absolute()
     with Index.open(existing_index(index)) as opened:
-        if not len(opened):
+        with opened.database.read() as connection:
+            photos = catalog.count(connection, "photos")
+        if not photos:
             raise IndexEmpty(f"The index at {opened.path} holds no photo to export.")
         try:
             if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -48,8 +50,8 @@ def export(
             part = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}.part")
             part.mkdir(parents=True)
             try:
-                report = _write(opened, part, parquet)
-                sync_folder(part)
+                report = opened.steadily(lambda connection: _write(opened, connection, part, parquet))
+                _sync_files(part)
                 part.replace(folder)
                 sync_folder(folder.parent)
             finally:
@@ -59,40 +61,36 @@ def export(
     return ExportReport(str(opened.path), str(folder), *report)
 
 
-def _write(index: Index, folder: Path, parquet: bool) -> tuple[int, int, tuple[str, ...]]:
+def _write(
+    index: Index, connection: sa.Connection, folder: Path, parquet: bool
+) -> tuple[int, int, tuple[str, ...]]:
     """Write all files; rows, dim and the names of the files."""
-    with index.database.read() as connection:
-        table = _opened_table(index, connection)
-        _write_vectors(index, table, folder / VECTORS)
-        name, write = ("photos.parquet", write_parquet) if parquet else ("photos.csv", write_csv)
-        write(folder / name, _photo_rows(connection, table))
-    text_of_spec = json.dumps({"simsearch": 1, "spec": asdict(index.spec)}, indent=1)
-    (folder / SPEC).write_text(text_of_spec + "\n", encoding="utf-8")
+    table = catalog.live_vectors(connection)
+    # All are open before the first is read, so that no compaction takes one away from here on.
+    index.segments.open([int(number) for number in np.unique(table.segments)])
+    _write_vectors(index, table, folder / VECTORS)
+    name, write = ("photos.parquet", write_parquet) if parquet else ("photos.csv", write_csv)
+    write(folder / name, _photo_rows(connection, table))
+    roots = [text(root.path) for root in catalog.read_roots(connection)]
+    told = json.dumps({"simsearch": 1, "spec": asdict(index.spec), "roots": roots}, indent=1)
+    (folder / SPEC).write_text(told + "\n", encoding="utf-8")
     return len(table), index.spec.dim, (VECTORS, name, SPEC)
 
 
-def _opened_table(index: Index, connection: sa.Connection) -> VectorTable:
-    """All live vectors at one commit, with their segments open, so that no compaction takes them away."""
-    failed = -1
-    while True:
-        generation, table = catalog.generation(connection), catalog.live_vectors(connection)
-        try:
-            index.segments.open([int(number) for number in np.unique(table.segments)])
-            return table
-        except IndexDamaged:
-            if generation == failed:
-                raise
-            failed = generation
-            connection.rollback()
-            connection.begin()
-
-
 def _write_vectors(index: Index, table: VectorTable, path: Path) -> None:
-    shape = (len(table), index.spec.dim)
-    out = np.lib.format.open_memmap(path, mode="w+", dtype="<f4", shape=shape)
-    for start, part in _blocks(table):
-        out[start : start + len(part)] = checked_rows(index.segments, part)
-    out.flush()
+    # Written and not mapped: on a full disk a map ends the process by SIGBUS.
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(table), index.spec.dim)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, part in _blocks(table):
+            file.write(np.ascontiguousarray(checked_rows(index.segments, part), dtype="<f4").data)
+
+
+def _sync_files(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)
 
 
 def _photo_rows(connection: sa.Connection, table: VectorTable) -> Iterator[PhotoRow]:

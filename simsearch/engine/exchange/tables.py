@@ -41,8 +41,6 @@ def write_csv(path: Path, rows: Iterable[PhotoRow]) -> None:
         for row in rows:
             values = [getattr(row, name) for name in COLUMNS[:-1]]
             writer.writerow([*values, json.dumps(row.copies, ensure_ascii=True)])
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def write_parquet(path: Path, rows: Iterable[PhotoRow]) -> None:
@@ -75,8 +73,10 @@ def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         reader = csv.DictReader(stream)
         _check(path, reader.fieldnames or ())
-        for row in reader:
+        for number, row in enumerate(reader):
             copies = json.loads(row.get("copies") or "[]")
+            if not row["path"] or not isinstance(copies, list) or not all(isinstance(c, str) for c in copies):
+                raise ValueError(f"row {number} has no path, or copies that are no list of paths")
             yield {**{key: value for key, value in row.items() if key}, "copies": copies}
 
 

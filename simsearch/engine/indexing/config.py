@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from simsearch.engine.index import Index
 from simsearch.engine.indexing.survey import Scope
-from simsearch.media.formats import MAX_PIXELS
 from simsearch.media.scan import ScanRules
 from simsearch.models.choice import ModelChoice
 from simsearch.paths import text
@@ -80,12 +80,10 @@ def _in_words(rules: ScanRules) -> str:
     return " and ".join([*words, *(["taking hidden files"] if rules.hidden else [])])
 
 
-def settled_max_pixels(database: Database, config: IndexingConfig) -> int:
+def settled_max_pixels(index: Index, config: IndexingConfig) -> int:
     """The limit of pixels of this run, kept with the index when it was given."""
-    with database.read() as connection:
-        kept = int(catalog.read_settings(connection).get("max_pixels", MAX_PIXELS))
-    wanted = config.max_pixels or kept
-    if wanted != kept:
-        with database.write() as connection:
+    wanted = config.max_pixels or index.max_pixels
+    if wanted != index.max_pixels:
+        with index.database.write() as connection:
             writer.put_settings(connection, {"max_pixels": str(wanted)})
     return wanted

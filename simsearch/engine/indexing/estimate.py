@@ -19,7 +19,10 @@ from simsearch.models.embedder import Embedder
 from simsearch.records import Decoded
 
 LONG_RUN = 2000
-"""From so many files on a run is estimated; fewer are held in memory, so that the folder is walked once."""
+"""From so many photos on a run is estimated before it begins."""
+
+HELD = 20_000
+"""So many files to read are held in memory; where there are more, the folders are walked twice."""
 
 SAMPLE = 16
 ROW_BYTES = 1024
@@ -33,20 +36,28 @@ class WorkList:
     candidates: list[Candidate] = field(default_factory=list)
     files: int = 0
     photos: int = 0
+    new: int = 0
     sample: list[Candidate] = field(default_factory=list)
     _stride: int = 1
 
     @property
     def is_long(self) -> bool:
-        """Whether there are too many to be held, so that the folders have to be walked again."""
-        return self.files > LONG_RUN
+        """Whether it will take a while, so that a person wants to know."""
+        return self.photos > LONG_RUN
+
+    @property
+    def is_held(self) -> bool:
+        """Whether all candidates are in the list; else the folders have to be walked again."""
+        return self.files <= HELD
 
     def gather(self, found: Iterator[Candidate], show: Callable[[], None]) -> None:
         """Take in all of `found`, with every so-manieth of them as an even sample."""
         for candidate in found:
             self.files += 1
-            self.photos += looks_like_picture(candidate.relpath or candidate.root.path)
-            if not self.is_long:
+            picture = looks_like_picture(candidate.relpath or candidate.root.path)
+            self.photos += picture
+            self.new += picture and (candidate.row is None or candidate.row.content_id is None)
+            if self.is_held:
                 self.candidates.append(candidate)
             if self.files % self._stride == 0:
                 self.sample.append(candidate)
@@ -54,7 +65,7 @@ class WorkList:
                 self.sample = self.sample[1::2]
                 self._stride *= 2
             show()
-        if self.is_long:
+        if not self.is_held:
             self.candidates.clear()
 
 
@@ -70,17 +81,27 @@ def check_space(index: Index, photos: int) -> int:
     return needed
 
 
-def estimate(work: WorkList, pool: DecodePool, embedder: Embedder, workers: int) -> float:
-    """Seconds that the whole list will take, from reading and embedding an even sample of it."""
-    sample = work.sample[:SAMPLE]
-    embedder.load()
-    started = time.monotonic()
+def estimate(
+    work: WorkList, pool: DecodePool, embedder: Embedder, known: Callable[[bytes], bool], workers: int
+) -> float:
+    """Seconds that the whole list will take, from reading and embedding an even sample of it.
+
+    What is read for it is read and embedded again by the run itself. Starting the workers and loading the
+    network are not part of the measure; where nothing has to be embedded no network is loaded.
+    """
+    sample = [work.sample[i] for i in np.linspace(0, len(work.sample) - 1, SAMPLE).astype(int)]
     with ThreadPoolExecutor(workers) as threads:
-        outcomes = list(threads.map(lambda c: pool.read(c.path), sample))
+        list(threads.map(lambda candidate: pool.read(candidate.path, known), sample[:workers]))
+        started = time.monotonic()
+        outcomes = list(threads.map(lambda candidate: pool.read(candidate.path, known), sample))
+        seconds = time.monotonic() - started
     pixels = [outcome.pixels for outcome in outcomes if isinstance(outcome, Decoded)]
     if pixels:
+        embedder.embed(np.stack(pixels[:1]))
+        started = time.monotonic()
         embedder.embed(np.stack(pixels))
-    return (time.monotonic() - started) / len(sample) * work.files
+        seconds += time.monotonic() - started
+    return seconds / len(sample) * work.files
 
 
 def forecast(work: WorkList, seconds: float, size: int) -> str:

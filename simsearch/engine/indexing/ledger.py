@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from simsearch.engine.append import NewContent
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.pipeline import Read
-from simsearch.engine.indexing.survey import Candidate, is_missing
+from simsearch.engine.indexing.survey import is_missing
 from simsearch.media.scan import root_state
 from simsearch.paths import join, text
 from simsearch.records import Decoded, FileStat, Known, NotAnImage, Skipped, Unreadable
@@ -67,6 +66,10 @@ class Ledger:
             self._waiting[digest] = []
             return True
 
+    def is_known(self, digest: bytes) -> bool:
+        """Whether a picture of these bytes is in the index."""
+        return self._content(digest) is not None
+
     def take(self, read: Read) -> Decoded | None:
         """Enter an outcome; a picture that has to be embedded is given back."""
         outcome = read.outcome
@@ -79,20 +82,20 @@ class Ledger:
                     return None
             failed = self._failed.get(outcome.digest)
             if failed is not None:
-                self._skip(read.candidate, replace(failed, stat=outcome.stat))
+                self._skip(read, replace(failed, stat=outcome.stat))
             else:
-                self._enter(read.candidate, outcome.digest, outcome.stat)
+                self._enter(read, outcome.digest, outcome.stat)
         elif isinstance(outcome, NotAnImage):
             self.counts.ignored += 1
             self.counts.finished += 1
             if read.candidate.row is not None:
                 self._dropped.append(read.candidate.row.id)
         elif isinstance(outcome, Unreadable):
-            self._skip(read.candidate, outcome)
+            self._skip(read, outcome)
             if read.claimed is not None:
                 for copy in self._fail(read.claimed, outcome):
                     stat = copy.outcome.stat if isinstance(copy.outcome, Known) else None
-                    self._skip(copy.candidate, replace(outcome, stat=stat))
+                    self._skip(copy, replace(outcome, stat=stat))
         return None
 
     def embedded(self, reads: Iterable[tuple[Read, Decoded]], vectors: NDArray[np.float32]) -> None:
@@ -100,10 +103,10 @@ class Ledger:
         for (read, decoded), vector in zip(reads, vectors, strict=True):
             self.new.append(NewContent(decoded.digest, decoded.facts, vector))
             self.counts.embedded += 1
-            self._enter(read.candidate, decoded.digest, decoded.stat)
+            self._enter(read, decoded.digest, decoded.stat)
             for copy in self._release(decoded.digest):
                 stat = copy.outcome.stat if isinstance(copy.outcome, Known) else copy.candidate.stat
-                self._enter(copy.candidate, decoded.digest, stat)
+                self._enter(copy, decoded.digest, stat)
 
     def commit(self) -> None:
         """Write all that was entered since the last commit.
@@ -134,7 +137,8 @@ class Ledger:
             self._failed[digest] = outcome
             return self._waiting.pop(digest, [])
 
-    def _enter(self, candidate: Candidate, digest: bytes, stat: FileStat) -> None:
+    def _enter(self, read: Read, digest: bytes, stat: FileStat) -> None:
+        candidate = read.candidate
         self.counts.finished += 1
         row = candidate.row
         file_id = row.id if row is not None else self._moved_from(digest)
@@ -148,11 +152,12 @@ class Ledger:
             self.counts.updated += 1
         self.changes.append(
             FileChange(
-                candidate.root.id, candidate.relpath, stat, time.time_ns(), digest=digest, file_id=file_id
+                candidate.root.id, candidate.relpath, stat, read.read_ns, digest=digest, file_id=file_id
             )
         )
 
-    def _skip(self, candidate: Candidate, outcome: Unreadable) -> None:
+    def _skip(self, read: Read, outcome: Unreadable) -> None:
+        candidate = read.candidate
         self.counts.finished += 1
         row = candidate.row
         self.skipped.append(Skipped(text(candidate.path), outcome.reason, outcome.transient))
@@ -165,7 +170,7 @@ class Ledger:
                 candidate.root.id,
                 candidate.relpath,
                 stat,
-                time.time_ns(),
+                read.read_ns,
                 reason=outcome.reason,
                 transient=outcome.transient,
                 file_id=row.id if row is not None else None,

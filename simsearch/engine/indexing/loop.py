@@ -63,14 +63,17 @@ class Run:
         self._survey.max_pixels = max_pixels
         work = WorkList()
         work.gather(self._candidates(scopes), self._show)
-        size = check_space(self._index, work.photos)
+        size = check_space(self._index, work.new)
         workers = config.workers or available_threads()
         with DecodePool(
             workers, self._index.spec.framing, limits=DecodeLimits(max_pixels=max_pixels)
         ) as pool:
             candidates: Iterable[Candidate] = work.candidates
             if work.is_long:
-                self._note(forecast(work, estimate(work, pool, self._embedder, workers), size))
+                known = self._ledger.is_known
+                seconds = estimate(work, pool, self._embedder, known, workers)
+                self._note(forecast(work, seconds, size))
+            if not work.is_held:
                 self._survey = Survey(self._index.database, config.retry_skipped, max_pixels)
                 candidates = self._candidates(scopes)
             self._total = work.files

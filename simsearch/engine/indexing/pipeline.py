@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,11 +17,15 @@ from simsearch.records import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What came of reading a file; `claimed` is its digest when this file was the first with these bytes."""
+    """What came of reading a file; `claimed` is its digest when this file was the first with these bytes.
+
+    `read_ns` is when its reading began, in ns since 1970.
+    """
 
     candidate: Candidate
     outcome: Outcome
     claimed: bytes | None
+    read_ns: int
 
 
 class ReadAhead:
@@ -95,8 +100,10 @@ class ReadAhead:
                     claimed.append(digest)
                     return False
 
+                read_ns = time.time_ns()
                 outcome = self._pool.read(candidate.path, known)
-                if not self._put(self._done, Read(candidate, outcome, claimed[0] if claimed else None)):
+                read = Read(candidate, outcome, claimed[0] if claimed else None, read_ns)
+                if not self._put(self._done, read):
                     return
             self._put(self._done, None)
         except BaseException as error:  # handed to the consumer, which raises it

@@ -56,7 +56,7 @@ def index_folder(
         scopes, absent = find_scopes(opened.database, wanted)
         scopes = with_rules(opened.database, scopes, config, note)
         run = Run(opened, embedder, config, started, progress, note)
-        run.visit(scopes, settled_max_pixels(opened.database, config))
+        run.visit(scopes, settled_max_pixels(opened, config))
         absent += [s.root.path for s in scopes if root_state(s.root.path) != "ok" and run.misses_files]
         report = run.finish(prune=config.prune and not absent)
         if run.kept:
@@ -112,7 +112,7 @@ def _prepare(choice: ModelChoice, note: Note) -> ResolvedModel:
         runtime=choice.runtime,
     )
     resolved = resolve(filled, note=note)
-    if filled.weights is not None:
+    if filled.weights is not None or resolved.spec.backbone.startswith("timm/"):
         # A checkpoint that does not fit must not leave an index behind that can never be filled.
         Embedder.for_spec(resolved.spec, resolved.weights_path, device="cpu", note=note).load()
     return resolved

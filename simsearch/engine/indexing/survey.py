@@ -156,7 +156,7 @@ def find_scopes(database: Database, wanted: Sequence[bytes]) -> tuple[list[Scope
             with database.write() as connection:
                 root = writer.put_root(connection, path)
         below = relative(path, root.path) or b""
-        if root_state(root.path) == "missing" or (root_state(root.path) == "empty" and root.id in filled):
+        if root_state(root.path) != "ok" and root.id in filled:
             absent.append(root.path)
         else:
             scopes.append(Scope(root, below))

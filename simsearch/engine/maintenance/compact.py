@@ -44,10 +44,12 @@ def compact(
             old = sorted(catalog.segments_of(connection, dropped))
             vectors = catalog.count(connection, "vectors")
         if dropped:
+            opened.segments.open(old)
             _check_room(opened.segments, old)
             places, end = _copy(opened, old)
-            _switch(opened, dropped, places, (old, end))
-            opened.segments.delete(old)
+            _switch(opened, dropped, places, end)
+            with opened.database.read() as connection:
+                opened.segments.delete_others(catalog.segments_of(connection) | {end[0]})
             _tend_view(opened, len(dropped), note)
         opened.database.shrink()
         with opened.database.read() as connection:
@@ -97,15 +99,14 @@ def _copy(index: Index, old: Sequence[int]) -> tuple[Places, tuple[int, int]]:
     return places, (segment, row)
 
 
-def _switch(
-    index: Index, dropped: Sequence[int], places: Places, segments: tuple[Sequence[int], tuple[int, int]]
-) -> None:
+def _switch(index: Index, dropped: Sequence[int], places: Places, end: tuple[int, int]) -> None:
     """The one transaction that forgets the old places and names the new ones."""
-    old, end = segments
     with index.database.write() as connection:
+        # Without the log, pages that spill from the cache would lock readers out before the commit.
+        connection.exec_driver_sql("PRAGMA cache_spill=OFF")
         writer.drop_contents(connection, dropped)
         writer.move_vectors(connection, places)
-        writer.put_settings(connection, {"end": json.dumps(list(end)), "obsolete": json.dumps(list(old))})
+        writer.put_settings(connection, {"end": json.dumps(list(end))})
 
 
 def _tend_view(index: Index, dropped: int, note: Callable[[str], None]) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from simsearch.engine.index import Index
+from simsearch.media.decode import DecodeLimits
 from simsearch.media.thumbs import kept_digests, thumbnail
 from simsearch.models.runners import available_threads
 from simsearch.records import Photo, ThumbnailsReport
+from simsearch.storage import catalog
 
 PAGE = 256
 
@@ -24,16 +27,23 @@ def make_thumbnails(
     """
     made = there = failed = 0
     with Index.open(index) as opened, ThreadPoolExecutor(available_threads()) as threads:
-        store, total = opened.path / "thumbs.db", len(opened)
+        store, limits = opened.path / "thumbs.db", DecodeLimits(max_pixels=opened.max_pixels)
+        with opened.database.read() as connection:
+            total = catalog.count(connection, "photos")
         kept = kept_digests(store)
         for page in _pages(opened.photos()):
             missing = [photo for photo in page if bytes.fromhex(photo.sha256) not in kept]
             there += len(page) - len(missing)
-            for found in threads.map(lambda photo: thumbnail(Path(photo.paths[0]), store=store), missing):
+            for found in threads.map(partial(_thumbnail, store, limits), missing):
                 made, failed = made + (found is not None), failed + (found is None)
             if progress is not None:
                 progress(made + there + failed, total)
     return ThumbnailsReport(str(opened.path), made, there, failed)
+
+
+def _thumbnail(store: Path, limits: DecodeLimits, photo: Photo) -> bytes | None:
+    made = (thumbnail(Path(path), store=store, limits=limits) for path in photo.paths)
+    return next((jpeg for jpeg in made if jpeg is not None), None)
 
 
 def _pages(photos: Iterator[Photo]) -> Iterator[list[Photo]]:

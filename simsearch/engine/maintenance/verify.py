@@ -6,20 +6,25 @@ import os
 import shlex
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import sqlalchemy as sa
 
 from simsearch.engine.index import Index
 from simsearch.engine.snapshot import ViewRecord, load_view, table_blocks
 from simsearch.errors import FormatUnknown, IndexDamaged
 from simsearch.media.files import FileUnreadable, OpenFile
+from simsearch.media.scan import root_state
 from simsearch.paths import DATABASE, existing_index, join, text
 from simsearch.records import Problem, VerifyReport
 from simsearch.storage import catalog, migrations
-from simsearch.storage.catalog import FileRow, Root
+from simsearch.storage.catalog import FileRow, Root, VectorTable
 from simsearch.storage.database import Database
 from simsearch.storage.schema import TABLES
+
+PAGE = 20_000
 
 
 def verify(
@@ -73,37 +78,40 @@ def _database_problems(database: Database) -> Iterator[str]:
 
 
 def _vector_problems(index: Index, again: str) -> tuple[int, list[Problem]]:
+    """How many vectors were compared with their CRC-32, and what was found; a page a transaction."""
     problems: list[Problem] = []
     checked, after = 0, 0
-    headers: set[int] = set()
     while True:
-        with index.database.read() as connection:
-            table = catalog.all_vectors(connection, after=after)
+        try:
+            table, bad = index.steadily(partial(_bad_rows, index, after))
+        except (IndexDamaged, FormatUnknown) as exc:
+            return checked, [*problems, Problem("segments", str(exc), again)]
         if not len(table):
             return checked, problems
-        after = int(table.ids[-1])
-        for number in sorted(set(table.segments.tolist()) - headers):
-            headers.add(number)
-            what = index.segments.header_problem(number)
-            if what is not None:
-                problems.append(Problem(_segment_name(index, number), what, again))
-                return checked, problems
-        crcs = dict(zip(table.ids.tolist(), table.crcs.tolist(), strict=True))
-        bad: list[int] = []
-        try:
-            for ids, rows in table_blocks(table, index.segments):
-                contiguous = np.ascontiguousarray(rows)
-                for vector_id, row in zip(ids.tolist(), contiguous, strict=True):
-                    checked += 1
-                    if zlib.crc32(row.data) != crcs[vector_id]:
-                        bad.append(vector_id)
-        except IndexDamaged as exc:
-            problems.append(Problem("segments", str(exc), again))
-            return checked, problems
+        checked, after = checked + len(table), int(table.ids[-1])
         if bad:
             where = _segment_name(index, int(table.segments[np.searchsorted(table.ids, bad[0])]))
             what = f"{len(bad)} vectors are not what was written (first: id {bad[0]})"
             problems.append(Problem(where, what, again))
+
+
+def _bad_rows(index: Index, after: int, connection: sa.Connection) -> tuple[VectorTable, list[int]]:
+    """The next page of vectors, and the ids of those whose bytes are not what was written.
+
+    Raises IndexDamaged or FormatUnknown where a segment or its header is missing or wrong.
+    """
+    table = catalog.all_vectors(connection, after=after, limit=PAGE)
+    index.segments.open([int(number) for number in np.unique(table.segments)])
+    crcs = dict(zip(table.ids.tolist(), table.crcs.tolist(), strict=True))
+    bad: list[int] = []
+    for ids, rows in table_blocks(table, index.segments):
+        contiguous = np.ascontiguousarray(rows)
+        bad += [
+            vector_id
+            for vector_id, row in zip(ids.tolist(), contiguous, strict=True)
+            if zlib.crc32(row.data) != crcs[vector_id]
+        ]
+    return table, sorted(bad)
 
 
 def _segment_name(index: Index, number: int) -> str:
@@ -111,11 +119,18 @@ def _segment_name(index: Index, number: int) -> str:
 
 
 def _view_problems(index: Index) -> Iterator[Problem]:
-    with index.database.read() as connection:
-        record = ViewRecord.from_settings(catalog.read_settings(connection))
-    if record is not None and load_view(index.path, record) is None:
-        mend = f"simsearch rebuild -i {index.path}"
-        yield Problem(str(Path("views") / record.file), "missing, or not the file that was written", mend)
+    seen: ViewRecord | None = None
+    while True:
+        with index.database.read() as connection:
+            record = ViewRecord.from_settings(catalog.read_settings(connection))
+        if record is None or load_view(index.path, record) is not None:
+            return
+        if record == seen:
+            mend = f"simsearch rebuild -i {index.path}"
+            yield Problem(str(Path("views") / record.file), "missing, or not the file that was written", mend)
+            return
+        # Another process may have made a new one, and deleted this, between the two looks.
+        seen = record
 
 
 def _file_problems(index: Index, progress: Callable[[int, int], None]) -> Iterator[Problem]:
@@ -125,6 +140,11 @@ def _file_problems(index: Index, progress: Callable[[int, int], None]) -> Iterat
         total = catalog.count(connection, "files")
     done = 0
     for root in roots:
+        if root_state(root.path) == "missing":
+            name = shlex.quote(text(root.path))
+            mend = f"mount its disk; if it is gone for good: simsearch remove {name} --yes"
+            yield Problem(text(root.path), "the whole folder is not there", mend)
+            continue
         after: bytes | None = None
         while True:
             with index.database.read() as connection:

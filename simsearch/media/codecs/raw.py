@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from simsearch.errors import PhotoUnreadable
+from simsearch.media.codecs import heif, tiff
 
 LEAST_PREVIEW = 512
 """A preview with a longer side of fewer pixels is a thumbnail; the sensor's data are developed instead."""
@@ -48,13 +49,18 @@ def open_preview(data: bytes) -> Preview:
             sizes = raw.sizes
             turned = sizes.flip in (5, 6)
             size = (sizes.height, sizes.width) if turned else (sizes.width, sizes.height)
+            if heif.is_cut(data) if data[4:8] == b"ftyp" else tiff.reaches_past_end(data):
+                # Some cameras' directories claim too much; the sensor's data themselves tell.
+                _ = raw.raw_image
             image = _embedded(raw, rawpy)
             if image is None:
                 return Preview(Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True)), 1, size)
             return Preview(image, _ORIENTATIONS.get(sizes.flip, 1), size)
     except rawpy.LibRawUnsufficientMemoryError as exc:
         raise MemoryError from exc
-    except rawpy.LibRawError as exc:
+    except rawpy.LibRawIOError as exc:
+        raise PhotoUnreadable("truncated: the file ends before its sensor's data do") from exc
+    except (rawpy.LibRawError, rawpy.NotSupportedError) as exc:
         raise PhotoUnreadable(f"damaged RAW file: {_words(exc)}") from exc
 
 

@@ -48,6 +48,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             break
         values = inner
     tensors = {_modern(str(name)): value for name, value in values.items() if isinstance(value, Tensor)}
+    odd = next((name for name, t in tensors.items() if t.layout != torch.strided or t.is_meta), None)
+    if odd is not None:
+        raise WeightsRefused(f"{path} holds {odd} as a sparse or empty tensor; save it as a dense one.")
     if not tensors:
         raise WeightsRefused(
             f"{path} holds no named tensors; save the network with torch.save(model.state_dict(), FILE)."

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -82,7 +83,8 @@ def fetch(backbone: Backbone, *, seconds: float = PATIENCE, progress: Progress |
     except _NetworkFailure as exc:
         raise FetchFailed(backbone, f"could not be fetched from {backbone.url} ({exc})") from exc
     except OSError as exc:
-        reason = f"cannot be written to {place.parent} ({exc.strerror or exc})"
+        where = exc.filename if isinstance(exc.filename, str) else place.parent
+        reason = f"cannot be written to {where} ({exc.strerror or exc})"
         raise FetchFailed(backbone, reason) from exc
 
 
@@ -162,10 +164,15 @@ def _continue(backbone: Backbone, part: Path, seconds: float, progress: Progress
         done = target.tell()
         if not (done and backbone.sha256 and digest.hexdigest().startswith(backbone.sha256)):
             with _open(backbone.url or "", seconds, done) as response:
-                if response.status != 206:
+                total = _total(response, done)
+                if response.status != 206 and done:
+                    if total is None or total < done:
+                        raise _NetworkFailure(
+                            "what came in place of the rest is another file (a login page?)"
+                        )
                     target.truncate(0)
                     digest, done = hashlib.sha256(), 0
-                _copy(response, (target, digest, done), seconds, progress)
+                _copy(response, (target, digest, done), total, seconds, progress)
             target.flush()
             os.fsync(target.fileno())
     found = digest.hexdigest()
@@ -216,13 +223,26 @@ def _open(url: str, seconds: float, start: int) -> Any:
     return answer
 
 
+def _total(response: Any, start: int) -> int | None:
+    """How long the whole file is, as far as the server says. Raises _OtherFile for a part not asked for."""
+    if response.status == 206:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range") or "")
+        if found is None or int(found[1]) != start:
+            raise _OtherFile("the server sent another part than was asked for")
+        return int(found[2])
+    length = response.headers.get("Content-Length")
+    return int(length) if length and length.isdecimal() else None
+
+
 def _copy(
-    response: Any, target: tuple[IO[bytes], Any, int], seconds: float, progress: Progress | None
+    response: Any,
+    target: tuple[IO[bytes], Any, int],
+    total: int | None,
+    seconds: float,
+    progress: Progress | None,
 ) -> None:
     """Append a response's body to (file, digest, bytes so far), giving up when it stalls or is cut."""
     file, digest, done = target
-    length = response.headers.get("Content-Length")
-    total = done + int(length) if length and length.isdecimal() else None
     window_start, window_bytes = time.monotonic(), 0
     while True:
         try:

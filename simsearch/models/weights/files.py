@@ -12,7 +12,7 @@ from simsearch.errors import WeightsMissing
 from simsearch.models.record import Backbone
 from simsearch.models.registry import get_backbone
 from simsearch.models.sources import timm
-from simsearch.models.weights.library import list_imported
+from simsearch.models.weights.library import copies_of
 from simsearch.spec import EmbeddingSpec
 
 
@@ -26,7 +26,7 @@ class WeightsFile:
 
 def read_digest(path: Path) -> WeightsFile:
     """The file at `path` with its SHA-256. Raises WeightsMissing when it cannot be read."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsMissing(f"There is no weights file {path}; check the path that was given.")
     try:
         with path.open("rb") as stream:
@@ -56,11 +56,16 @@ def usual_place(backbone: Backbone) -> Path | None:
 
 def locate(backbone: Backbone) -> WeightsFile | None:
     """The weights of `backbone` if they lie in their usual place and are whole, else None."""
-    place = usual_place(backbone)
-    if place is None or not place.is_file():
+    found = _readable(usual_place(backbone))
+    return found if found is not None and found.sha256.startswith(backbone.sha256) else None
+
+
+def _readable(place: Path | None) -> WeightsFile | None:
+    """The file at `place`; None where there is none, or none that this user may read."""
+    try:
+        return read_digest(place) if place is not None else None
+    except WeightsMissing:
         return None
-    found = read_digest(place)
-    return found if found.sha256.startswith(backbone.sha256) else None
 
 
 def find(spec: EmbeddingSpec, remembered: str | None) -> Path:
@@ -68,15 +73,21 @@ def find(spec: EmbeddingSpec, remembered: str | None) -> Path:
 
     Raises WeightsMissing, which names the places, and ModelUnknown.
     """
-    places = [Path(remembered)] if remembered is not None else []
-    places += [imported.path for imported in list_imported() if imported.sha256 == spec.weights_sha256]
-    for place in places:
-        if place.is_file() and read_digest(place).sha256 == spec.weights_sha256:
-            return place
+    places: list[Path] = []
+
+    def tried(place: Path) -> bool:
+        places.append(place)
+        found = _readable(place)
+        return found is not None and found.sha256 == spec.weights_sha256
+
+    if remembered and tried(Path(remembered)):
+        return Path(remembered)
+    for copy in copies_of(spec.weights_sha256):
+        if tried(copy):
+            return copy
     usual = usual_place(get_backbone(spec.backbone))
-    if usual is not None and usual.is_file() and read_digest(usual).sha256 == spec.weights_sha256:
+    if usual is not None and tried(usual):
         return usual
-    places += [usual] if usual is not None else []
     raise WeightsMissing(
         f"These vectors come from {spec.backbone} with the weights of SHA-256 {spec.weights_sha256}, and no "
         f"such file is at {' or '.join(map(str, places)) or 'any known place'}; put it back, or give it with "

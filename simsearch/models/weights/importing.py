@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simsearch.errors import WeightsRefused
-from simsearch.models.backbone import recognise, without_head
+from simsearch.models.backbone import EmbeddingNetwork, check_output, recognise, without_head
 from simsearch.models.record import Backbone, Triple
-from simsearch.models.registry import get_backbone
+from simsearch.models.registry import get_backbone, list_backbones
 from simsearch.models.weights.checkpoint import load_into, read_checkpoint
 from simsearch.models.weights.files import locate, read_digest, usual_place
-from simsearch.models.weights.library import Imported, keep, put
+from simsearch.models.weights.library import Imported, forget, keep, put
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,17 @@ def import_weights(
             f"{source} is no checkpoint of a network known by name ({len(tensors)} tensors, the first is "
             f"{next(iter(tensors))}). If it is one, say which with --model; see: simsearch models"
         )
-    layout = load_into(without_head(base), tensors, name=base.name, path=source)
     change = preparation or Preparation()
+    base = replace(base, crop=change.crop or base.crop)
+    known = named_alike(name, base)
+    if known is not None:
+        raise WeightsRefused(
+            f"{name} is the name of another network, and {source} is a checkpoint of {base.name}; take "
+            "another --name."
+        )
+    headless = without_head(base)
+    layout = load_into(headless, tensors, name=base.name, path=source)
+    check_output(EmbeddingNetwork(headless.network, base.spec(weights.sha256)).eval(), base.dim, base.crop)
     imported = Imported(
         name=_checked(name or base.name),
         model=base.name,
@@ -83,8 +92,18 @@ def import_weights(
     )
     _check(imported)
     official = name is None and change == Preparation() and _is_official(base, weights.sha256)
-    path = _put_in_usual_place(source, base) if official else keep(source, imported)
+    if official:
+        path = _put_in_usual_place(source, base)
+        forget(base.name)
+    else:
+        path = keep(source, imported)
     return WeightsReport(imported, base.dim, len(tensors), layout, str(path), official)
+
+
+def named_alike(name: str | None, base: Backbone) -> Backbone | None:
+    """Another network that is known by this name."""
+    known = (record for record in list_backbones() if record.name == name and record.name != base.name)
+    return next(known, None)
 
 
 def _is_official(base: Backbone, sha256: str) -> bool:

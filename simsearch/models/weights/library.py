@@ -75,7 +75,11 @@ def library_folder() -> Path:
 def list_imported() -> tuple[Imported, ...]:
     """All imported checkpoints, by name; a note that cannot be read is passed over."""
     found = []
-    for note in sorted(library_folder().glob("*.json")):
+    try:
+        notes = sorted(note for note in os.listdir(library_folder()) if note.endswith(".json"))
+    except OSError:
+        return ()
+    for note in (library_folder() / name for name in notes):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             found.append(_parse(json.loads(note.read_text(encoding="utf-8"))))
     return tuple(found)
@@ -86,23 +90,40 @@ def find_imported(name: str) -> Imported | None:
     return next((imported for imported in list_imported() if imported.name == name), None)
 
 
-def keep(source: Path, imported: Imported) -> Path:
-    """Copy a checkpoint into the folder and write its note; an earlier one of that name is replaced.
+def copies_of(sha256: str) -> list[Path]:
+    """The copies whose names say that they may have this SHA-256, those of replaced imports too."""
+    try:
+        names = sorted(os.listdir(library_folder()))
+    except OSError:
+        return []
+    mark = f"-{sha256[:8]}"
+    return [library_folder() / name for name in names if Path(name).stem.endswith(mark)]
 
-    Each file appears under its name when it is whole; the note comes last. Raises WeightsRefused when the
-    folder cannot be written.
+
+def keep(source: Path, imported: Imported) -> Path:
+    """Copy a checkpoint into the folder and write its note, which replaces an earlier one of that name.
+
+    The earlier copy stays, for the indexes that were made with it. Each file appears under its name when it
+    is whole; the note comes last. Raises WeightsRefused when the folder cannot be written.
     """
     folder = library_folder()
     note = json.dumps(asdict(imported), indent=1).encode()
-    earlier = find_imported(imported.name)
     put(source, folder / imported.file)
     try:
-        _write(folder / f"{imported.name.replace('/', '%')}.json", io.BytesIO(note))
-        if earlier is not None and earlier.file != imported.file:
-            earlier.path.unlink(missing_ok=True)
+        _write(_note_of(imported.name), io.BytesIO(note))
     except OSError as exc:
         raise _refused(source, folder, exc) from exc
     return folder / imported.file
+
+
+def forget(name: str) -> None:
+    """Let a name mean its backbone's own weights again; the copy stays."""
+    with contextlib.suppress(OSError):
+        _note_of(name).unlink(missing_ok=True)
+
+
+def _note_of(name: str) -> Path:
+    return library_folder() / f"{name.replace('/', '%')}.json"
 
 
 def put(source: Path, place: Path) -> None:

@@ -15,6 +15,16 @@ from simsearch.storage.catalog.files import chunks
 from simsearch.storage.schema import SEALED, files, seal, vectors
 
 WHOLE = "whole"
+# One look into the index of (segment, row) for each segment, where DISTINCT would read every row.
+_SEGMENTS = """
+WITH RECURSIVE found(number) AS (
+    SELECT min(segment) FROM vectors
+    UNION ALL
+    SELECT (SELECT min(segment) FROM vectors WHERE segment > found.number) FROM found
+    WHERE found.number IS NOT NULL
+)
+SELECT number FROM found WHERE number IS NOT NULL
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ def all_vectors(connection: sa.Connection, *, after: int = 0, limit: int = 100_0
 def segments_of(connection: sa.Connection, content_ids: Sequence[int] | None = None) -> set[int]:
     """The segments that hold vectors, of these contents or of all."""
     if content_ids is None:
-        return set(connection.execute(sa.select(vectors.c.segment).distinct()).scalars())
+        return set(connection.exec_driver_sql(_SEGMENTS).scalars())
     found: set[int] = set()
     for chunk in chunks(content_ids):
         query = sa.select(vectors.c.segment).where(vectors.c.content_id.in_(chunk)).distinct()
