@@ -261,3 +261,81 @@ def test_an_export_is_one_commits_state_while_photos_go(indexed: tuple[Path, Pat
         assert len(vectors) == len(rows) >= 10
         assert known <= {int(row["id"]) for row in rows}
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+# Roots
+
+
+def test_an_import_makes_no_root_above_its_photos(small_photos: Maker, tmp_path: Path) -> None:
+    folder = small_photos(8)
+    other = tmp_path / "elsewhere" / "deep"
+    other.mkdir(parents=True)
+    shutil.move(folder / "b" / "0000.jpg", other / "x.jpg")
+    index_folder(folder / "a", tmp_path / "index", IndexingConfig(choice=LITE0, exclude=("*.tmp",)))
+    paths = [*photos_of(folder), *photos_of(other), tmp_path / "gone" / "y.jpg"]
+    np.save(tmp_path / "v.npy", np.random.default_rng(1).normal(size=(len(paths), 1280)))
+    photos = table(tmp_path / "p.csv", [(path, "") for path in paths])
+    report = import_embeddings(Origin(tmp_path / "v.npy", photos, name="x"), tmp_path / "own")
+    assert (report.added, [Path(item.path).name for item in report.skipped]) == (8, ["y.jpg"])
+    with Index.open(tmp_path / "own") as opened:
+        assert opened.info().roots == (str(other), str(folder / "a"), str(folder / "b"))
+    # What was known before keeps its own root and rules.
+    export(tmp_path / "out", tmp_path / "index")
+    import_embeddings(Origin(tmp_path / "out"), tmp_path / "index")
+    notes: list[str] = []
+    index_folder((), tmp_path / "index", note=notes.append)
+    assert notes == [f"{folder / 'a'}: passing over *.tmp, as given before."]
+
+
+def test_an_import_of_photos_that_are_not_here_leaves_nothing_to_trip_over(
+    indexed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, index = indexed
+    export(tmp_path / "out", index)
+    folder.rename(tmp_path / "moved-away")
+    report = import_embeddings(Origin(tmp_path / "out"), tmp_path / "again")
+    assert (report.added, len(report.skipped)) == (0, 21)
+    assert index_folder((), tmp_path / "again").scanned == 0
+
+
+def test_copies_are_known_however_many_rows_are_left_out(small_photos: Maker, tmp_path: Path) -> None:
+    folder = small_photos(300)
+    paths = photos_of(folder)
+    for n in range(40):
+        shutil.copy(paths[n], folder / f"copy-{n:02d}.jpg")
+    rows = [tmp_path / f"gone-{n}.jpg" for n in range(10)] + paths + sorted(folder.glob("copy-*"))
+    np.save(tmp_path / "v.npy", np.random.default_rng(1).normal(size=(len(rows), 16)))
+    photos = table(tmp_path / "p.csv", [(path, "") for path in rows])
+    report = import_embeddings(Origin(tmp_path / "v.npy", photos, name="x"), tmp_path / "index")
+    assert (report.added, report.known, len(report.skipped)) == (300, 40, 10)
+    assert len(read_index(tmp_path / "index").ids) == 300
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("path,copies\na.jpg,5\n", "row 0 has no path, or copies that are no list"),
+        ('path,copies\na.jpg,"""abc"""\n', "row 0 has no path, or copies that are no list"),
+        ("sha256,path\nabc\n", "row 0 has no path"),
+        ("path\na\0b/c.jpg\n", "no path that can be|cannot be read as a table"),
+    ],
+)
+def test_rows_that_say_nonsense_are_refused(rows: str, words: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.ones((1, 4)))
+    (tmp_path / "p.csv").write_text(rows)
+    with pytest.raises(SimsearchError, match=words):
+        import_embeddings(Origin(tmp_path / "v.npy", tmp_path / "p.csv", name="x"), tmp_path / "index")
+    assert not (tmp_path / "index").exists()
+
+
+@pytest.mark.parametrize("kind", ["empty", "archive", "text"])
+def test_arrays_of_another_kind_are_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "v.npy"
+    if kind == "archive":
+        with path.open("wb") as file:
+            np.savez(file, a=np.ones((1, 4)))
+    else:
+        path.write_text("" if kind == "empty" else "1 2 3")
+    (tmp_path / "p.csv").write_text("path\na.jpg\n")
+    with pytest.raises(SimsearchError, match="cannot be read as an array of vectors"):
+        import_embeddings(Origin(path, tmp_path / "p.csv", name="x"), tmp_path / "index")

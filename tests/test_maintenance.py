@@ -375,3 +375,50 @@ def test_a_run_begins_by_deleting_what_a_killed_compaction_left(small_photos: Ma
     time.sleep(0.01)
     run((), index)
     assert [f.name for f in (index / "segments").iterdir()] == ["000002.seg"]
+
+
+def test_a_check_beside_compactions_finds_nothing(
+    small_segments: int, small_photos: Maker, tmp_path: Path
+) -> None:
+    folder, index = small_photos(40), tmp_path / "index"
+    run(folder, index)
+    stop = threading.Event()
+    found: list[object] = []
+
+    def check() -> None:
+        while not stop.is_set():
+            report = verify(index)
+            found.extend(report.problems)
+            found.extend([] if report.checked else ["nothing was checked"])
+
+    threads = [threading.Thread(target=check) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for path in sorted((folder / "a").iterdir())[:12]:
+        path.unlink()
+        run((), index, prune=True, yes=True)
+        compact(index)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert found == []
+
+
+def test_compacting_without_a_segment_says_so(small_photos: Maker, tmp_path: Path) -> None:
+    folder, index = small_photos(12), tmp_path / "index"
+    run(folder, index)
+    shutil.rmtree(folder / "a")
+    run((), index, prune=True, yes=True)
+    (index / "segments" / "000001.seg").unlink()
+    done = simsearch("compact", "-i", index)
+    assert done.returncode == 1
+    assert b"000001.seg: No such file or directory. Run: simsearch verify" in done.stderr
+    assert simsearch("verify", "-i", index).returncode == 3
+
+
+def test_a_root_that_is_not_there_is_one_problem_of_a_deep_check(small_photos: Maker, tmp_path: Path) -> None:
+    folder, index = small_photos(12), tmp_path / "index"
+    run(folder, index)
+    folder.rename(tmp_path / "elsewhere")
+    [problem] = verify(index, deep=True).problems
+    assert (problem.file, problem.what) == (str(folder), "the whole folder is not there")

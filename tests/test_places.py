@@ -50,12 +50,14 @@ def without_privileges() -> None:
         ctypes.CDLL(None).prctl(drop, capability, 0, 0, 0)
 
 
-def restricted(*args: Any, home: Path) -> subprocess.CompletedProcess[bytes]:
+def restricted(
+    *args: Any, home: Path, more: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """The command line for somebody who may not write what is marked read-only."""
     return subprocess.run(
         [sys.executable, "-m", "simsearch", *map(str, args)],
         cwd=REPO,
-        env={**os.environ, "XDG_CACHE_HOME": str(home), "XDG_DATA_HOME": str(home)},
+        env={**os.environ, "XDG_CACHE_HOME": str(home), "XDG_DATA_HOME": str(home), **(more or {})},
         capture_output=True,
         timeout=300,
         check=False,

