@@ -21,7 +21,7 @@ def command() -> None:
     """List the weights on this machine, fetch those of a model, or import a checkpoint of your own."""
 
 
-@click.command("list")
+@click.command("list", short_help="List the weights on this machine.")
 @common_options
 def list_weights(common: Common) -> None:
     """List the weights on this machine and where they lie."""
@@ -61,7 +61,7 @@ def list_weights(common: Common) -> None:
         answer_text([weights_table(rows, screen())])
 
 
-@click.command("fetch")
+@click.command("fetch", short_help="Fetch the weights of models.")
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option(
     "--timeout",
@@ -115,7 +115,7 @@ def _triple(_: click.Context, parameter: click.Parameter, value: str | None) -> 
     return red, green, blue
 
 
-@click.command("import")
+@click.command("import", short_help="Import a checkpoint of your own.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--model", metavar="NAME", help="The model that it belongs to. [default: recognised]")
 @click.option("--name", metavar="NAME", help="What to call it from now on. [default: as the model]")
