@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 REPO = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("SIMSEARCH_SHARED", REPO.parent / "shared"))
+SHARED = Path(os.environ.get("SIMSEARCH_SHARED", REPO.parent / "shared")).resolve()
 
 
 @pytest.fixture(scope="session", autouse=True)

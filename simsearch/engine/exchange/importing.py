@@ -31,7 +31,6 @@ from simsearch.storage.writer import FileChange
 
 SAMPLE, LEAST_COSINE = 8, 0.98
 COMMIT_PHOTOS = 256
-BLOCK = 4096
 _SMALL = Framing(32, 32)
 """Only facts are wanted of most photos, so that they are decoded as small as their format allows."""
 
