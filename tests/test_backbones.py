@@ -83,7 +83,7 @@ def headless(network: nn.Module) -> nn.Module:
 
 
 def check(name: str, folder: Path, tmp_path: Path) -> None:
-    """Index photos with random weights of `name`, compare with torchvision, ask with a file of the same pixels."""
+    """Index photos with random weights of `name`, compare with torchvision, ask with the same pixels."""
     network, transforms = torchvisions_own(name)
     paths = sorted(folder.iterdir())
     with torch.inference_mode():
