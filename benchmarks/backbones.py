@@ -96,6 +96,8 @@ def settle(network: nn.Module, pictures: Tensor) -> None:
 
     norms = [m for m in network.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     network.eval()
+    if not norms:
+        return
     for norm in norms:
         norm.train()
         norm.momentum = None

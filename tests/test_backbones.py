@@ -34,6 +34,8 @@ QUICK = (
     *("regnet_y_400mf", "efficientnet_b0"),
 )
 PHOTOS = 5
+# Networks of so many megabytes take a minute a photo on two cores; two photos do for them.
+HUGE = 1000
 
 
 @pytest.fixture
@@ -86,6 +88,10 @@ def check(name: str, folder: Path, tmp_path: Path) -> None:
     """Index photos with random weights of `name`, compare with torchvision, ask with the same pixels."""
     network, transforms = torchvisions_own(name)
     paths = sorted(folder.iterdir())
+    if ALL[name].megabytes > HUGE:
+        for path in paths[2:]:
+            path.unlink()
+        paths = paths[:2]
     with torch.inference_mode():
         pictures = torch.stack([transforms(Image.open(path).convert("RGB")) for path in paths])
         settle(network, pictures)
@@ -100,10 +106,10 @@ def check(name: str, folder: Path, tmp_path: Path) -> None:
     notes: list[str] = []
     config = IndexingConfig(choice=ModelChoice(name, str(weights)), batch_size=4)
     report = index_folder(folder, tmp_path / "index", config, note=notes.append)
-    assert (report.added, report.model) == (PHOTOS, name)
+    assert (report.added, report.model) == (len(paths), name)
     assert notes == ([f"Preparing {name} for this machine (once)"] if ALL[name].runtime == "onnx" else [])
     truth = read_index(tmp_path / "index")
-    assert truth.vectors.shape == (PHOTOS, ALL[name].dim)
+    assert truth.vectors.shape == (len(paths), ALL[name].dim)
     own = dict(zip((entry[0] for entry in truth.paths), truth.vectors, strict=True))
     for path, vector in zip(paths, expected, strict=True):
         assert float(own[str(path)] @ vector) >= 0.9999
