@@ -98,8 +98,8 @@ def drop_root(connection: sa.Connection, root_id: int) -> None:
     drop_setting(connection, rules_key(root_id))
 
 
-def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> list[int]:
-    """Add contents with their vectors; the ids of the vectors, which are never used again."""
+def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:
+    """Add contents with their vectors, whose ids are never used again."""
     sequence = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'")
     vector_id = int(connection.execute(sequence).scalar() or 0)
     content_rows, vector_rows = [], []
@@ -129,7 +129,6 @@ def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> list[int
     if content_rows:
         connection.execute(sa.insert(contents), content_rows)
         connection.execute(sa.insert(vectors), vector_rows)
-    return [row["id"] for row in vector_rows]
 
 
 def put_files(connection: sa.Connection, changes: Iterable[FileChange]) -> None:

@@ -14,7 +14,6 @@ from simsearch.records import FileStat
 from simsearch.storage.schema import SEALED, files, roots, seal, settings
 
 CHUNK = 500
-WHOLE = "whole"
 YOUNG_NS = 2_000_000_000
 GENERATION = "generation"
 
