@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from simsearch.engine.indexing import IndexingConfig
 from simsearch.errors import ExtraMissing, ModelUnknown
 from simsearch.models.backbone import recognise
 from simsearch.models.choice import ModelChoice
-from simsearch.models.record import Backbone
 from simsearch.models.registry import get_backbone
 from simsearch.models.weights.checkpoint import read_checkpoint
 
@@ -213,9 +211,6 @@ def test_a_network_with_two_heads_is_refused(folder: Path, tmp_path: Path) -> No
     assert not (tmp_path / "index").exists()
 
 
-Maker = Callable[[int], Path]
-
-
 def test_an_export_that_fails_leaves_the_network_on_torch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_caches: None
 ) -> None:
@@ -235,7 +230,3 @@ def test_an_export_that_fails_leaves_the_network_on_torch(
     (folder / "new.png").write_bytes(sorted(folder.iterdir())[0].read_bytes() + b"\0")
     assert index_folder((), tmp_path / "index", note=notes.append).embedded == 1
     assert notes == []
-
-
-def test_records_are_plain_data() -> None:
-    assert all(isinstance(record, Backbone) and record.dim > 0 for record in list_backbones())
