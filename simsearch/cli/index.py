@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="With --prune: also when more than a tenth is gone.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a file was skipped.")
 @click.option("--retry-skipped", is_flag=True, help="Try again what was skipped before, changed or not.")
+@click.option("--repair", is_flag=True, help="First mend what verify found damaged; read again only that.")
 @common_options
 def command(
     common: Common,
@@ -91,6 +92,7 @@ def command(
     yes: bool,
     strict: bool,
     retry_skipped: bool,
+    repair: bool,
 ) -> None:
     """Index photos below PATHs, or bring the index up to date.
 
@@ -109,6 +111,7 @@ def command(
         prune=prune,
         yes=yes,
         retry_skipped=retry_skipped,
+        repair=repair,
     )
     report = _run(paths, common, config)
     _show(report, common)

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simsearch.engine.index import Index
-from simsearch.errors import IndexUnwritable
+from simsearch.errors import IndexMissing, IndexUnwritable
 from simsearch.paths import DATABASE
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.database import Database
+from simsearch.storage.schema import FORMAT
 from simsearch.storage.segments import sync_folder
 
 Note = Callable[[str], None]
@@ -29,6 +30,7 @@ def create_index(
     if not migrations.check(database):
         _choose_journal(database, note)
         values = {
+            "format": str(FORMAT),
             "uuid": uuid.uuid4().hex,
             "spec": spec.to_json(),
             "weights_path": weights_path,
@@ -50,7 +52,9 @@ def open_for_writing(folder: Path, note: Note) -> Index:
 
     Raises IndexMissing.
     """
-    opened = Index.open(folder)
+    if not (folder / DATABASE).exists():
+        raise IndexMissing(f"There is no index at {folder}. Make one with: simsearch index FOLDER")
+    opened = Index.open_locked(folder)
     _choose_journal(opened.database, note)
     with opened.database.read() as connection:
         end = json.loads(catalog.read_settings(connection)["end"])

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -15,15 +16,17 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from simsearch.engine.append import NewContent, append
+from simsearch.engine.disk import bytes_below, file_stat
 from simsearch.engine.ranking import Wanted, checked_rows, content_paths, rank
 from simsearch.engine.snapshot import Snapshot
 from simsearch.errors import IndexDamaged, IndexEmpty, IndexMissing, NotIndexed
 from simsearch.media.formats import MAX_PIXELS
 from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, relative, text
-from simsearch.records import FileStat, Hit, IndexInfo, Photo, Skipped
+from simsearch.records import Hit, IndexInfo, Photo, Skipped
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.database import Database
+from simsearch.storage.lock import WriterLock
 from simsearch.storage.schema import FORMAT
 from simsearch.storage.segments import SegmentHeader, SegmentStore
 from simsearch.storage.writer import FileChange
@@ -47,6 +50,8 @@ class Index:
         self.database = database
         with database.read() as connection:
             self._settings = catalog.read_settings(connection)
+        if not {"spec", "uuid", "end"} <= self._settings.keys():
+            raise IndexDamaged(f"{folder} lacks settings that it cannot be without. Run: simsearch verify")
         self.spec = EmbeddingSpec.from_json(self._settings["spec"])
         header = SegmentHeader(self._settings["uuid"], self.spec.id, self.spec.dim)
         self.segments = SegmentStore(folder / "segments", header)
@@ -57,9 +62,14 @@ class Index:
     def open(cls, path: str | os.PathLike[str] | None = None) -> Index:
         """Open an index by folder or name (see `simsearch.paths.resolve_index`).
 
-        Raises IndexMissing, FormatUnknown or IndexDamaged.
+        One of an older format is brought forward first, under its lock. Raises IndexMissing, FormatUnknown,
+        IndexDamaged; of an older format also IndexLocked and IndexUnwritable.
         """
-        folder = existing_index(path)
+        return cls.open_locked(existing_index(path), locked=False)
+
+    @classmethod
+    def open_locked(cls, folder: Path, *, locked: bool = True) -> Index:
+        """`open` for a caller who holds the lock already."""
         database = Database(folder / DATABASE)
         try:
             if not migrations.check(database):
@@ -67,6 +77,9 @@ class Index:
                     f"The index at {folder} was never finished. "
                     f"Make it with: simsearch index FOLDER -i {folder}"
                 )
+            if migrations.is_old(database):
+                with nullcontext() if locked else WriterLock(folder):
+                    migrations.migrate(database)
             return cls(folder, database)
         except BaseException:
             database.close()
@@ -190,8 +203,8 @@ class Index:
             table = catalog.vectors_where(connection, "id", [vector_id])
             if not len(table):
                 raise NotIndexed(f"No photo in {self.path} has the id {vector_id}.")
-            content_id = int(table.contents[0])
-            return tuple(text(path) for path in content_paths(connection, [content_id])[content_id])
+            [paths] = content_paths(connection, table.contents.tolist()).values()
+            return tuple(text(path) for path in paths)
 
     def vector_id_of(self, *, path: AnyPath | None = None, digest: bytes | None = None) -> int | None:
         """The vector id of a file that is indexed and unchanged, or of these bytes; None when there is none.
@@ -214,24 +227,30 @@ class Index:
         No transaction is held between two pictures, so that no writer waits for a slow consumer.
         """
         with self.database.read() as connection:
-            table = catalog.live_vectors(connection)
+            table, _ = catalog.live_vectors(connection)
+            generation = catalog.generation(connection)
         for start in range(0, len(table), 1000):
             ids = table.ids[start : start + 1000].tolist()
             content_ids = table.contents[start : start + 1000].tolist()
             with self.database.read() as connection:
                 facts = catalog.contents_by_id(connection, content_ids)
                 paths = content_paths(connection, content_ids)
+                changed = catalog.generation(connection) != generation
             for vector_id, content_id in zip(ids, content_ids, strict=True):
                 row, own = facts.get(content_id), tuple(text(path) for path in paths.get(content_id, []))
                 if row is not None and own:
                     yield Photo(
                         vector_id, own, row.width, row.height, row.format, row.taken_at, row.sha256.hex()
                     )
+                elif not changed:
+                    raise IndexDamaged(
+                        f"Picture {content_id} in index.db has lost its record. Run: simsearch verify"
+                    )
 
     def skipped(self) -> tuple[Skipped, ...]:
         """Every image that is not in the index, and why, by path."""
         with self.database.read() as connection:
-            return tuple(Skipped(text(p), reason, t) for p, reason, t in catalog.skipped_files(connection))
+            return tuple(Skipped(text(p), why, later) for p, why, later in catalog.skipped_files(connection))
 
     def info(self) -> IndexInfo:
         """What the index holds, how it was made and how it is searched."""
@@ -260,8 +279,7 @@ class Index:
     ) -> None:
         """The one commit: vectors to the segment and to the disk, then all rows in one transaction.
 
-        The caller holds the writer's lock. A crash before the transaction leaves bytes that do not count;
-        after it, everything counts.
+        The caller holds the lock. Before the transaction nothing of it counts, after it everything.
         """
         placed = append(self.database, self.segments, new)
         with self.database.write() as connection:
@@ -273,27 +291,10 @@ class Index:
                 writer.put_settings(connection, {"end": json.dumps([last.segment, last.row + 1])})
 
 
-def bytes_below(folder: Path) -> int:
-    """The size of all files; one that a writer takes away meanwhile counts as nothing."""
-    total = 0
-    for file in folder.rglob("*"):
-        found = _stat(os.fsencode(file))
-        total += found.size if found is not None and file.is_file() else 0
-    return total
-
-
 def _content_at(connection: sa.Connection, path: bytes) -> int | None:
     for root in catalog.read_roots(connection):
         inside = relative(path, root.path)
         row = catalog.file_at(connection, root.id, inside) if inside is not None else None
-        if row is not None and row.is_unchanged(_stat(path)):
+        if row is not None and row.is_unchanged(file_stat(path)):
             return row.content_id
     return None
-
-
-def _stat(path: bytes) -> FileStat | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return FileStat(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)

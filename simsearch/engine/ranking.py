@@ -129,7 +129,10 @@ def _hits(connection: sa.Connection, found: _Ranked, wanted: Wanted) -> tuple[Hi
     paths = content_paths(connection, table.contents.tolist())
     hits = []
     for place, content_id in enumerate(table.contents.tolist()):
-        own = [path for path in paths.get(content_id, []) if path not in wanted.without]
+        if content_id not in facts or content_id not in paths:
+            # A candidate has a file and facts in this very transaction, if all is well.
+            raise IndexDamaged("The indexes of index.db do not fit its tables. Run: simsearch verify")
+        own = [path for path in paths[content_id] if path not in wanted.without]
         if own:
             hits.append(_hit(int(table.ids[place]), float(scores[places[place]]), facts[content_id], own))
     hits.sort(key=lambda item: (-item[0], item[1]))
@@ -139,10 +142,12 @@ def _hits(connection: sa.Connection, found: _Ranked, wanted: Wanted) -> tuple[Hi
 def content_paths(connection: sa.Connection, content_ids: Sequence[int]) -> dict[int, list[bytes]]:
     """The absolute paths of each content, in byte order."""
     roots = {root.id: root.path for root in catalog.read_roots(connection)}
-    return {
-        content_id: sorted(join(roots[row.root_id], row.relpath) for row in rows)
-        for content_id, rows in catalog.files_of(connection, content_ids).items()
-    }
+    found: dict[int, list[bytes]] = {}
+    for content_id, rows in catalog.files_of(connection, content_ids).items():
+        if any(row.root_id not in roots for row in rows):
+            raise IndexDamaged("A file in index.db lies below no root. Run: simsearch verify")
+        found[content_id] = sorted(join(roots[row.root_id], row.relpath) for row in rows)
+    return found
 
 
 def _hit(vector_id: int, score: float, facts: ContentRow, paths: list[bytes]) -> tuple[float, bytes, Hit]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sqlalchemy as sa
 
-from simsearch.errors import IndexDamaged
+from simsearch.errors import IndexDamaged, IndexMismatch
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog
 from simsearch.storage.catalog import VectorTable
@@ -79,6 +79,8 @@ class Snapshot:
     ) -> None:
         self._segments = segments
         settings = catalog.read_settings(connection)
+        if settings["uuid"] != segments.header.index_uuid:
+            raise IndexMismatch(f"{folder} holds another index than when it was opened. Open it again.")
         self.generation = int(settings.get(catalog.GENERATION, 0))
         record = ViewRecord.from_settings(settings)
         self.record: ViewRecord | None = None
@@ -88,8 +90,8 @@ class Snapshot:
             self.view = earlier.view if same and earlier is not None else load_view(folder, record)
             self.record = record if self.view is not None else None
         self.view_lost = record is not None and self.view is None
-        self.table = catalog.live_vectors(connection, after=self.record.last_id if self.record else 0)
-        self.photos = catalog.count(connection, "photos")
+        after = self.record.last_id if self.record else 0
+        self.table, self.photos = catalog.live_vectors(connection, after=after)
         segments.keep_only(catalog.segments_of(connection))
         segments.open([int(number) for number in np.unique(self.table.segments)])
 

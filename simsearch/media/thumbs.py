@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import sqlite3
+import zlib
 from pathlib import Path
 
 from PIL import Image
@@ -79,7 +80,7 @@ def _look_up(store: Path, digest: bytes, side: int) -> bytes | None:
         with contextlib.closing(_open_to_read(store)) as connection:
             query = "SELECT jpeg FROM thumbs WHERE sha256 = ? AND side = ?"
             row = connection.execute(query, (digest, side)).fetchone()
-            return bytes(row[0]) if row is not None else None
+            return _unsealed(digest, bytes(row[0])) if row is not None else None
     return None
 
 
@@ -95,4 +96,14 @@ def _keep(store: Path, digest: bytes, side: int, jpeg: bytes) -> None:
                 "CREATE TABLE IF NOT EXISTS thumbs (sha256 BLOB, side INTEGER, jpeg BLOB NOT NULL, "
                 "PRIMARY KEY (sha256, side)) WITHOUT ROWID"
             )
-            connection.execute("INSERT OR REPLACE INTO thumbs VALUES (?, ?, ?)", (digest, side, jpeg))
+            row = (digest, side, jpeg + _seal(digest, jpeg))
+            connection.execute("INSERT OR REPLACE INTO thumbs VALUES (?, ?, ?)", row)
+
+
+def _seal(digest: bytes, jpeg: bytes) -> bytes:
+    return zlib.crc32(jpeg, zlib.crc32(digest)).to_bytes(4, "little")
+
+
+def _unsealed(digest: bytes, kept: bytes) -> bytes | None:
+    """The JPEG without the CRC-32 behind it, or None when that does not hold."""
+    return kept[:-4] if kept[-4:] == _seal(digest, kept[:-4]) else None

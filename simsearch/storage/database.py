@@ -19,6 +19,11 @@ from simsearch.errors import IndexDamaged, IndexUnwritable, SimsearchError
 from simsearch.storage.writer import next_generation
 
 BUSY_MS = 30_000
+# What is asked is always right: where SQLite finds no such table or a doubled key, its bytes are not ours.
+DAMAGE = (
+    *("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_FORMAT", "SQLITE_SCHEMA"),
+    *("SQLITE_MISMATCH", "SQLITE_CONSTRAINT", "SQLITE_IOERR_SHORT_READ"),
+)
 NETWORK = {
     "nfs",
     "nfs4",
@@ -54,6 +59,7 @@ class Database:
             )
         mode = "ro&immutable=1" if self.immutable else "rwc" if create else "rw"
         self._uri = f"{path.absolute().as_uri()}?mode={mode}"
+        self._inode = _inode(path)
         self._engine = sa.create_engine(
             "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=4, max_overflow=60
         )
@@ -80,6 +86,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One read transaction: everything inside sees the same snapshot."""
+        self._follow()
         with self._guard(), self._engine.connect() as connection, connection.begin():
             yield connection
 
@@ -108,6 +115,13 @@ class Database:
         """Close all connections; the last one out merges the log into the database."""
         self._engine.dispose()
 
+    def _follow(self) -> None:
+        """Let go of a file that another has taken the place of (a mended one, a backup brought back)."""
+        inode = _inode(self.path)
+        if inode is not None and inode != self._inode:
+            self._inode = inode
+            self._engine.dispose()
+
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
@@ -127,7 +141,7 @@ class Database:
 
     def _ours(self, error: BaseException | None) -> SimsearchError:
         name = getattr(error, "sqlite_errorname", "") or ""
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        if name.startswith(DAMAGE) or "decode" in str(error):
             return IndexDamaged(
                 f"{self.path} is damaged ({error}). Run: simsearch verify -i {self.path.parent}"
             )
@@ -137,6 +151,13 @@ class Database:
             f"SQLite cannot use {self.path}: {error} ({name or type(error).__name__}). "
             "What was committed before is safe; check permissions and free space, then run the command again."
         )
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def network_filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from simsearch.errors import FormatUnknown
 from simsearch.storage.database import Database
 from simsearch.storage.schema import APPLICATION_ID, FORMAT, metadata
+from simsearch.storage.writer import put_settings
 
-# STEPS[n] turns format n into n + 1, inside the caller's transaction. Format 1 is the first.
+# STEPS[n] turns format n into n + 1, inside one transaction. Format 1 is the first.
 STEPS: dict[int, Callable[[sa.Connection], None]] = {}
 
 
@@ -22,9 +23,9 @@ def create(connection: sa.Connection) -> None:
 
 
 def check(database: Database) -> bool:
-    """True when the database has the current format, False when its creation was never finished.
+    """True when the database is whole, False when its creation was never finished.
 
-    Raises FormatUnknown for any other, in words.
+    Raises FormatUnknown, in words, where it is of a newer format or of no index.
     """
     application, version = int(database.pragma("application_id")), int(database.pragma("user_version"))
     if version == 0 and application == 0:
@@ -38,16 +39,29 @@ def check(database: Database) -> bool:
     if version > FORMAT:
         raise FormatUnknown(
             f"{database.path.parent} has format {version}; this version reads up to {FORMAT}. "
-            "Update simsearch."
+            "Update simsearch; if it is no older than the index, run: simsearch verify"
         )
-    while version < FORMAT:
-        if version not in STEPS:
-            raise FormatUnknown(
-                f"{database.path.parent} has format {version}, from which there is no way to {FORMAT}. "
-                "Index the photos again into a new folder."
-            )
-        with database.write() as connection:
-            STEPS[version](connection)
-            connection.exec_driver_sql(f"PRAGMA user_version={version + 1}")
-        version += 1
     return True
+
+
+def is_old(database: Database) -> bool:
+    """Whether a database that `check` found whole has an older format."""
+    return int(database.pragma("user_version")) < FORMAT
+
+
+def migrate(database: Database) -> None:
+    """Bring a database forward, one format a transaction; the caller holds the lock.
+
+    A crash leaves it in one format or the next. Raises FormatUnknown where there is no way from it.
+    """
+    while is_old(database):
+        with database.write() as connection:
+            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
+            if version not in STEPS:
+                raise FormatUnknown(
+                    f"{database.path.parent} has format {version}, from which there is no way to {FORMAT}. "
+                    "Index the photos again into a new folder."
+                )
+            STEPS[version](connection)
+            put_settings(connection, {"format": str(version + 1)})
+            connection.exec_driver_sql(f"PRAGMA user_version={version + 1}")

@@ -87,7 +87,7 @@ SEALED: dict[str, tuple[str, ...]] = {
 }
 
 
-def seal(values: Iterable[int | bytes | str | bool | None]) -> int:
+def seal(values: Iterable[int | float | bytes | str | bool | None]) -> int:
     """CRC-32 over the values of a row, each with its type and length so that none can slide into the next."""
     crc = 0
     for value in values:
@@ -95,6 +95,9 @@ def seal(values: Iterable[int | bytes | str | bool | None]) -> int:
             piece = b"n;"
         elif isinstance(value, int):
             piece = b"i%d;" % value
+        elif isinstance(value, float):
+            # No column is one; a damaged row may show one.
+            piece = b"f"
         else:
             raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
             piece = (b"b" if isinstance(value, bytes) else b"t") + b"%d:" % len(raw) + raw

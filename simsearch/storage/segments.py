@@ -9,7 +9,7 @@ import struct
 import sys
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from simsearch.errors import FormatUnknown, IndexDamaged, IndexUnwritable
 MAGIC = b"SIMSEG\r\n"
 HEADER = 4096
 SEGMENT_BYTES = 1 << 30
-BLOCK_ROWS = 4096
+BLOCK_BYTES = 4 << 20
 _BINARY = getattr(os, "O_BINARY", 0)
 
 Vectors = NDArray[np.float32]
@@ -57,11 +57,12 @@ class SegmentStore:
 
     Rows are little-endian float32, (dim,), back to back after a 4096-byte header. How many of them count
     is said by the database: bytes past that were left by a crash and are overwritten by the next append.
-    A committed byte is never rewritten or cut, so that a reader's map stays valid.
+    A committed byte is never rewritten or cut.
     """
 
-    def __init__(self, folder: Path, header: SegmentHeader) -> None:
-        self._folder, self._header = folder, header
+    def __init__(self, folder: Path, header: SegmentHeader, *, check_headers: bool = True) -> None:
+        self._folder, self.header = folder, header
+        self._check_headers = check_headers
         self._row_bytes = header.dim * 4
         self._handles: dict[int, _Handle] = {}
 
@@ -84,7 +85,7 @@ class SegmentStore:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
             try:
                 if start == 0:
-                    _write(fd, self._header.encode(), 0)
+                    _write(fd, self.header.encode(), 0)
                 _write(
                     fd, np.ascontiguousarray(rows, dtype="<f4").tobytes(), HEADER + start * self._row_bytes
                 )
@@ -111,7 +112,7 @@ class SegmentStore:
         The kernel is told of all rows first, then they are read in turn: cold rows cost a tenth of what
         page faults cost, and nothing stays mapped.
         """
-        out = np.empty((len(places), self._header.dim), dtype="<f4")
+        out = np.empty((len(places), self.header.dim), dtype="<f4")
         # Held until the end: another thread may let go of a segment meanwhile.
         handles = {number: self._handle(number) for number in {number for number, _ in places}}
         if sys.platform == "linux":
@@ -123,32 +124,66 @@ class SegmentStore:
                     os.POSIX_FADV_WILLNEED,
                 )
         for i, (number, row) in enumerate(places):
-            found = handles[number].read_into(out[i].data.cast("B"), HEADER + row * self._row_bytes)
-            if found != self._row_bytes:
-                raise IndexDamaged(f"{self.path(number)} ends before row {row}. {MEND}")
+            self._read_rows(handles[number], number, row, out[i : i + 1])
         return out
 
     def blocks(self, number: int, rows: NDArray[np.int64]) -> Iterator[Vectors]:
-        """The given ascending `rows` of a segment, in blocks of at most 4096, for a pass through all."""
-        if not len(rows):
-            return
-        handle = self._handle(number)
-        size = os.fstat(handle.fd).st_size
-        have = (size - HEADER) // self._row_bytes
-        if rows[-1] >= have:
-            raise IndexDamaged(f"{self.path(number)} ends before row {int(rows[-1])}. {MEND}")
-        mapped = np.memmap(
-            os.fdopen(os.dup(handle.fd), "rb"),
-            dtype="<f4",
-            mode="r",
-            offset=HEADER,
-            shape=(int(have), self._header.dim),
-        )
-        for start in range(0, len(rows), BLOCK_ROWS):
-            part = rows[start : start + BLOCK_ROWS]
-            first, last = int(part[0]), int(part[-1])
-            whole = last - first + 1 == len(part)
-            yield np.asarray(mapped[first : last + 1] if whole else mapped[part], dtype=np.float32)
+        """The given ascending `rows` of a segment, in blocks of about 4 MiB, for a pass through all.
+
+        They are read, not mapped: where a disk fails under a map the process is ended by SIGBUS, which no
+        error can be made of. Blocks that fit a cache cost little more than a map does.
+        """
+        step = max(1, BLOCK_BYTES // self._row_bytes)
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            first, span = int(part[0]), int(part[-1]) - int(part[0]) + 1
+            if span > 2 * len(part):
+                yield self.read([(number, row) for row in part.tolist()])
+                continue
+            block = np.empty((span, self.header.dim), dtype="<f4")
+            self._read_rows(self._handle(number), number, first, block)
+            yield block if span == len(part) else block[part - first]
+
+    def rows_on_disk(self, number: int) -> int:
+        """How many whole rows the file of a segment holds, 0 when it is missing."""
+        try:
+            size = self.path(number).stat().st_size
+        except OSError:
+            return 0
+        return max(0, size - HEADER) // self._row_bytes
+
+    def numbers_on_disk(self) -> list[int]:
+        """The numbers of all segment files, ascending."""
+        return sorted(int(path.stem) for path in self._folder.glob("*.seg") if path.stem.isdecimal())
+
+    def has_header(self, number: int) -> bool:
+        """Whether the file of a segment begins as it has to."""
+        try:
+            with self.path(number).open("rb") as file:
+                return file.read(HEADER) == self.header.encode()
+        except OSError:
+            return False
+
+    def restore_header(self, number: int) -> bool:
+        """Write the header of a segment anew when it is not what it has to be; whether it was not.
+
+        The rows behind it prove themselves by their CRC-32. Raises IndexUnwritable.
+        """
+        if self.has_header(number):
+            return False
+        path = self.path(number)
+        try:
+            fd = os.open(path, os.O_RDWR | _BINARY)
+            try:
+                _write(fd, self.header.encode(), 0)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as exc:
+            raise IndexUnwritable(
+                f"Cannot mend {path}: {exc.strerror or exc}. Check its permissions and the free space."
+            ) from exc
+        return True
 
     def close(self) -> None:
         """Close the open files."""
@@ -170,16 +205,25 @@ class SegmentStore:
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
 
+    def _read_rows(self, handle: _Handle, number: int, first: int, out: Vectors) -> None:
+        try:
+            found = handle.read_into(out.data.cast("B"), HEADER + first * self._row_bytes)
+        except OSError as exc:
+            raise IndexDamaged(f"Cannot read {self.path(number)}: {exc.strerror or exc}. {MEND}") from exc
+        if found != out.nbytes:
+            row = first + found // self._row_bytes
+            raise IndexDamaged(f"{self.path(number)} ends before row {row}. {MEND}")
+
     def _handle(self, number: int) -> _Handle:
         handle = self._handles.get(number)
         if handle is None:
             path = self.path(number)
             try:
                 handle = _Handle(os.open(path, os.O_RDONLY | _BINARY))
+                head = handle.read(HEADER, 0)
             except OSError as exc:
                 raise IndexDamaged(f"Cannot open {path}: {exc.strerror or exc}. {MEND}") from exc
-            head = handle.read(HEADER, 0)
-            if head[: len(MAGIC)] != MAGIC or head != self._header.encode():
+            if self._check_headers and head != self.header.encode():
                 raise FormatUnknown(f"{path} is not a segment of this index. {MEND}")
             self._handles[number] = handle
         return handle
@@ -197,7 +241,20 @@ class _Handle:
     def read_into(self, target: memoryview, offset: int) -> int:
         """Fill `target` from `offset` on; how many bytes there were. Any thread may call."""
         if sys.platform != "win32":
-            return os.preadv(self.fd, [target], offset)
+            return self._fill(lambda left, at: os.preadv(self.fd, [left], at), target, offset)
+        return self._fill(self._seek_and_read, target, offset)
+
+    def _fill(self, read: Callable[[memoryview, int], int], target: memoryview, offset: int) -> int:
+        """One call may give fewer bytes than there are."""
+        done = 0
+        while done < len(target):
+            found = read(target[done:], offset + done)
+            if not found:
+                break
+            done += found
+        return done
+
+    def _seek_and_read(self, target: memoryview, offset: int) -> int:
         with self._lock:
             os.lseek(self.fd, offset, os.SEEK_SET)
             found = os.read(self.fd, len(target))

@@ -55,12 +55,19 @@ def put_settings(connection: sa.Connection, values: dict[str, str]) -> None:
     """Write settings, replacing those of the same key."""
     for key, value in values.items():
         connection.execute(sa.delete(settings).where(settings.c.key == key))
-        connection.execute(sa.insert(settings), _sealed(settings, {"key": key, "value": value}))
+        connection.execute(sa.insert(settings), sealed(settings, {"key": key, "value": value}))
 
 
 def next_generation(connection: sa.Connection) -> None:
     """Count a commit, so that a reader can tell inside its own transaction what it has read already."""
     put_settings(connection, {GENERATION: str(generation(connection) + 1)})
+
+
+def put_sequence(connection: sa.Connection, highest: int) -> None:
+    """Let the next vector have an id past `highest`, where a greater one was given before and lost."""
+    connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = 'vectors'"))
+    insert = sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES ('vectors', :seq)")
+    connection.execute(insert, {"seq": highest})
 
 
 def drop_setting(connection: sa.Connection, key: str) -> None:
@@ -79,7 +86,7 @@ def put_root(connection: sa.Connection, path: bytes) -> Root:
     if path in known:
         return Root(known[path], path)
     root = Root(max(known.values(), default=0) + 1, path)
-    connection.execute(sa.insert(roots), _sealed(roots, {"id": root.id, "path": path}))
+    connection.execute(sa.insert(roots), sealed(roots, {"id": root.id, "path": path}))
     for other, other_id in known.items():
         inside = relative(other, path)
         if inside is None:
@@ -116,7 +123,7 @@ def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:
             "taken_at": facts.taken_at,
             "hashes": None,
         }
-        content_rows.append(_sealed(contents, values))
+        content_rows.append(sealed(contents, values))
         values = {
             "id": vector_id,
             "content_id": vector_id,
@@ -125,7 +132,7 @@ def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:
             "row": item.row,
             "crc32": item.crc32,
         }
-        vector_rows.append(_sealed(vectors, values))
+        vector_rows.append(sealed(vectors, values))
     if content_rows:
         connection.execute(sa.insert(contents), content_rows)
         connection.execute(sa.insert(vectors), vector_rows)
@@ -148,7 +155,7 @@ def put_files(connection: sa.Connection, changes: Iterable[FileChange]) -> None:
             "transient": change.transient,
         }
         if change.file_id is None:
-            added.append(_sealed(files, values))
+            added.append(sealed(files, values))
         else:
             _update_file(connection, change.file_id, values)
     if added:
@@ -182,7 +189,7 @@ def move_vectors(connection: sa.Connection, places: Mapping[int, tuple[int, int]
         moves = []
         for row in list(sealed_rows(connection, vectors, query)):
             segment, place = places[row["id"]]
-            told = _sealed(vectors, {**row, "segment": segment, "row": place})["seal"]
+            told = sealed(vectors, {**row, "segment": segment, "row": place})["seal"]
             moves.append({"moved": row["id"], "to_segment": segment, "to_row": place, "sealed": told})
         connection.execute(update, moves)
 
@@ -199,9 +206,10 @@ def _content_id(connection: sa.Connection, digest: bytes | None) -> int | None:
 
 
 def _update_file(connection: sa.Connection, file_id: int, values: dict[str, Any]) -> None:
-    connection.execute(sa.update(files).where(files.c.id == file_id), _sealed(files, values))
+    connection.execute(sa.update(files).where(files.c.id == file_id), sealed(files, values))
 
 
-def _sealed(table: sa.Table, values: dict[str, Any]) -> dict[str, Any]:
+def sealed(table: sa.Table, values: dict[str, Any]) -> dict[str, Any]:
+    """The columns of a row with the seal over them (of `files` without its id)."""
     names = SEALED[table.name]
     return {**{name: values[name] for name in names}, "seal": seal(values[name] for name in names)}

@@ -28,6 +28,7 @@ SURFACE = {
             "--yes",
             "--strict",
             "--retry-skipped",
+            "--repair",
         ),
     },
     "query": {

@@ -65,7 +65,7 @@ def _write(
     index: Index, connection: sa.Connection, folder: Path, parquet: bool
 ) -> tuple[int, int, tuple[str, ...]]:
     """Write all files; rows, dim and the names of the files."""
-    table = catalog.live_vectors(connection)
+    table, _ = catalog.live_vectors(connection)
     # All are open before the first is read, so that no compaction takes one away from here on.
     index.segments.open([int(number) for number in np.unique(table.segments)])
     _write_vectors(index, table, folder / VECTORS)

@@ -30,6 +30,7 @@ class IndexingConfig:
             None keeps what the index was last given.
         prune: forget files that were deleted; `yes` also when they are more than a tenth.
         retry_skipped: read again what was skipped for a permanent reason.
+        repair: first mend what `verify` finds damaged, so that just those photos are read again.
         commit_photos, commit_seconds: a commit comes after so many pictures or seconds.
     """
 
@@ -42,6 +43,7 @@ class IndexingConfig:
     prune: bool = False
     yes: bool = False
     retry_skipped: bool = False
+    repair: bool = False
     commit_photos: int = COMMIT_PHOTOS
     commit_seconds: float = COMMIT_SECONDS
 

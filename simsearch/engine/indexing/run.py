@@ -13,6 +13,7 @@ from simsearch.engine.index import Index
 from simsearch.engine.indexing.config import IndexingConfig, settled_max_pixels, with_rules
 from simsearch.engine.indexing.loop import Run
 from simsearch.engine.indexing.survey import find_scopes
+from simsearch.engine.maintenance.repair import repair
 from simsearch.engine.maintenance.view import tend_view
 from simsearch.errors import IndexMismatch, IndexMissing, RootMissing
 from simsearch.media.scan import root_state
@@ -87,6 +88,8 @@ def _writing(
     prepared = None if exists else _prepare(choice, note)
     prepare_folder(folder)
     with WriterLock(folder):
+        if exists and config.repair:
+            repair(folder, note)
         try:
             opened = open_for_writing(folder, note)
         except IndexMissing:

@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Callable, Sequence
 
 from simsearch.engine.create import open_for_writing
-from simsearch.engine.index import Index, bytes_below
+from simsearch.engine.disk import bytes_below
+from simsearch.engine.index import Index
 from simsearch.engine.maintenance.view import build_view
 from simsearch.engine.ranking import checked_rows
 from simsearch.errors import IndexUnwritable

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
-import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import sqlalchemy as sa
 
 from simsearch.engine.index import Index
-from simsearch.engine.snapshot import ViewRecord, load_view, table_blocks
-from simsearch.errors import FormatUnknown, IndexDamaged
+from simsearch.engine.maintenance.health import sound_vectors
+from simsearch.engine.ranking import content_paths
+from simsearch.engine.snapshot import ViewRecord, load_view
+from simsearch.errors import FormatUnknown, IndexDamaged, SimsearchError
 from simsearch.media.files import FileUnreadable, OpenFile
 from simsearch.media.scan import root_state
 from simsearch.paths import DATABASE, existing_index, join, text
@@ -22,9 +22,12 @@ from simsearch.records import Problem, VerifyReport
 from simsearch.storage import catalog, migrations
 from simsearch.storage.catalog import FileRow, Root, VectorTable
 from simsearch.storage.database import Database
-from simsearch.storage.schema import TABLES
+from simsearch.storage.salvage import damaged, sound_settings
+from simsearch.storage.schema import FORMAT, TABLES
+from simsearch.storage.segments import SegmentStore
 
 PAGE = 20_000
+BEYOND_REPAIR = "Move {folder} away and index the photos again: simsearch index FOLDER -i {folder}"
 
 
 def verify(
@@ -42,23 +45,39 @@ def verify(
     Nothing is changed. Raises IndexMissing when there is no index.
     """
     folder = existing_index(index)
-    again = f"move {folder} away and index the photos again: simsearch index FOLDER -i {folder}"
     problems: list[Problem] = []
     checked = 0
-    database = Database(folder / DATABASE)
     try:
-        problems += [Problem(DATABASE, what, again) for what in _database_problems(database)]
+        with closing(Database(folder / DATABASE)) as database:
+            mend = f"simsearch index --repair -i {shlex.quote(str(folder))}"
+            problems += [Problem(DATABASE, what, mend) for what in _database_problems(database)]
         if not problems:
             with Index.open(folder) as opened:
-                checked, found = _vector_problems(opened, again)
+                checked, found = _vector_problems(opened, mend)
                 problems += [*found, *_view_problems(opened)]
                 if deep:
                     problems += _file_problems(opened, progress or (lambda done, total: None))
     except (IndexDamaged, FormatUnknown) as exc:
-        problems.append(Problem(DATABASE, str(exc), again))
-    finally:
-        database.close()
+        problems.append(Problem(DATABASE, _without_advice(exc), _mend(folder, exc)))
     return VerifyReport(str(folder), checked, tuple(problems))
+
+
+def _without_advice(error: SimsearchError) -> str:
+    """What is wrong, without the advice to run what is running."""
+    return str(error).partition(" Run: simsearch verify")[0]
+
+
+def _mend(folder: Path, error: SimsearchError) -> str:
+    """The command that mends a database which cannot be opened."""
+    with damaged(folder / DATABASE) as database:
+        settings = sound_settings(database)
+    if settings.get("format", str(FORMAT)) != str(FORMAT) or (
+        isinstance(error, FormatUnknown) and "format" not in settings
+    ):
+        return "see there"
+    if "spec" not in settings:
+        return BEYOND_REPAIR.format(folder=shlex.quote(str(folder)))
+    return f"simsearch index --repair -i {shlex.quote(str(folder))}"
 
 
 def _database_problems(database: Database) -> Iterator[str]:
@@ -69,49 +88,63 @@ def _database_problems(database: Database) -> Iterator[str]:
         for row in connection.exec_driver_sql("PRAGMA foreign_key_check"):
             yield f"SQLite: a row of {row[0]} refers to nothing"
     if not migrations.check(database):
-        yield "the index was never finished"
-        return
+        raise IndexDamaged("the index was never finished")
     for table in TABLES:
         with database.read() as connection:
             for _ in catalog.sealed_rows(connection, table, table.select()):
                 continue
 
 
-def _vector_problems(index: Index, again: str) -> tuple[int, list[Problem]]:
-    """How many vectors were compared with their CRC-32, and what was found; a page a transaction."""
-    problems: list[Problem] = []
+def _vector_problems(index: Index, mend: str) -> tuple[int, list[Problem]]:
+    """How many vectors were held against their CRC-32, and what was found; a page a transaction."""
+    segments = SegmentStore(index.path / "segments", index.segments.header, check_headers=False)
+    problems = list(_header_problems(index, mend))
     checked, after = 0, 0
     while True:
-        try:
-            table, bad = index.steadily(partial(_bad_rows, index, after))
-        except (IndexDamaged, FormatUnknown) as exc:
-            return checked, [*problems, Problem("segments", str(exc), again)]
+        table, bad = _bad_rows(index, segments, after)
         if not len(table):
             return checked, problems
         checked, after = checked + len(table), int(table.ids[-1])
-        if bad:
-            where = _segment_name(index, int(table.segments[np.searchsorted(table.ids, bad[0])]))
-            what = f"{len(bad)} vectors are not what was written (first: id {bad[0]})"
-            problems.append(Problem(where, what, again))
+        problems += _named(index, bad, mend)
 
 
-def _bad_rows(index: Index, after: int, connection: sa.Connection) -> tuple[VectorTable, list[int]]:
-    """The next page of vectors, and the ids of those whose bytes are not what was written.
+def _header_problems(index: Index, mend: str) -> Iterator[Problem]:
+    with index.database.read() as connection:
+        numbers = sorted(catalog.segments_of(connection))
+    for number in numbers:
+        if not index.segments.has_header(number):
+            what = "its header is not what was written" if index.segments.rows_on_disk(number) else "missing"
+            yield Problem(_segment_name(index, number), what, mend)
 
-    Raises IndexDamaged or FormatUnknown where a segment or its header is missing or wrong.
+
+def _bad_rows(index: Index, segments: SegmentStore, after: int) -> tuple[VectorTable, VectorTable]:
+    """The next page of vectors, and those of it whose bytes are not what was written.
+
+    Compaction may take a segment away meanwhile; then the page is read again.
     """
-    table = catalog.all_vectors(connection, after=after, limit=PAGE)
-    index.segments.open([int(number) for number in np.unique(table.segments)])
-    crcs = dict(zip(table.ids.tolist(), table.crcs.tolist(), strict=True))
-    bad: list[int] = []
-    for ids, rows in table_blocks(table, index.segments):
-        contiguous = np.ascontiguousarray(rows)
-        bad += [
-            vector_id
-            for vector_id, row in zip(ids.tolist(), contiguous, strict=True)
-            if zlib.crc32(row.data) != crcs[vector_id]
-        ]
-    return table, sorted(bad)
+    while True:
+        with index.database.read() as connection:
+            generation = catalog.generation(connection)
+            table = catalog.all_vectors(connection, after=after, limit=PAGE)
+        good = sound_vectors(segments, table)
+        segments.close()
+        with index.database.read() as connection:
+            if good.all() or catalog.generation(connection) == generation:
+                return table, table.pick(np.flatnonzero(~good))
+
+
+def _named(index: Index, bad: VectorTable, mend: str) -> Iterator[Problem]:
+    """A problem for each photo whose vector is damaged, and one for those of photos that were removed."""
+    with index.database.read() as connection:
+        paths = content_paths(connection, bad.contents.tolist())
+    removed = 0
+    for content_id, number in zip(bad.contents.tolist(), bad.segments.tolist(), strict=True):
+        where = _segment_name(index, number)
+        removed += content_id not in paths
+        for path in paths.get(content_id, []):
+            yield Problem(text(path), f"its vector in {where} is not what was written", mend)
+    if removed:
+        yield Problem("segments", f"{removed} vectors of photos that were removed are damaged", mend)
 
 
 def _segment_name(index: Index, number: int) -> str:

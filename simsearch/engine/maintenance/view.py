@@ -68,7 +68,7 @@ def build_view(index: Index, kind: str, recall: float, note: Note) -> None:
     from simsearch.views.faiss_view import IvfView
 
     with index.database.read() as connection:
-        table = catalog.live_vectors(connection)
+        table, _ = catalog.live_vectors(connection)
     if kind == "exact" or (kind == "auto" and len(table) <= EXACT_UP_TO):
         _adopt(index, None)
         return

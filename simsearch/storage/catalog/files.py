@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -16,6 +16,7 @@ from simsearch.storage.schema import SEALED, files, roots, seal, settings
 CHUNK = 500
 YOUNG_NS = 2_000_000_000
 GENERATION = "generation"
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,23 @@ def sealed_rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of a query over all columns of `table`. Raises IndexDamaged where a seal does not hold."""
     names = SEALED[table.name]
-    for row in connection.execute(query).mappings():
+    for row in typed(table.name, connection.execute(query).mappings()):
         if seal(row[name] for name in names) != row["seal"]:
             raise IndexDamaged(
                 f"A row of the table {table.name} in index.db is not what was written ({_label(row)}). "
                 "Run: simsearch verify"
             )
         yield dict(row)
+
+
+def typed(table: str, found: Iterable[R]) -> Iterator[R]:
+    """The rows of a result. Raises IndexDamaged where a value has become one of another type."""
+    try:
+        yield from found
+    except (TypeError, ValueError, AttributeError, OverflowError) as exc:
+        raise IndexDamaged(
+            f"A row of the table {table} in index.db is not what was written ({exc}). Run: simsearch verify"
+        ) from exc
 
 
 def read_settings(connection: sa.Connection) -> dict[str, str]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from simsearch.errors import IndexDamaged
-from simsearch.storage.catalog.files import chunks
+from simsearch.storage.catalog.files import chunks, typed
 from simsearch.storage.schema import SEALED, files, seal, vectors
 
 WHOLE = "whole"
@@ -54,10 +54,21 @@ class VectorTable:
         return VectorTable(*(np.concatenate(pair) for pair in pairs))
 
 
-def live_vectors(connection: sa.Connection, *, after: int = 0) -> VectorTable:
-    """The whole-picture vectors of every content that has a file, with ids past `after`."""
-    has_file = sa.exists().where(files.c.content_id == vectors.c.content_id)
-    return _table(connection, sa.and_(vectors.c.id > after, vectors.c.part == WHOLE, has_file))
+def live_vectors(connection: sa.Connection, *, after: int = 0) -> tuple[VectorTable, int]:
+    """The whole-picture vectors with ids past `after` of every content that has a file, and how many
+    contents have one.
+
+    Both tables are read and compared here, since SQL would leave out a damaged row without a word.
+
+    Raises IndexDamaged when a content with a file has no vector.
+    """
+    query = sa.select(files.c.content_id).where(files.c.content_id.is_not(None)).distinct()
+    live = np.array(list(connection.execute(query).scalars()), dtype=np.int64)
+    table = _table(connection, vectors.c.id > after)
+    lost = np.setdiff1d(live[live > after], table.contents)
+    if len(lost):
+        raise IndexDamaged(f"Picture {int(lost[0])} in index.db has no vector. Run: simsearch verify")
+    return table.pick(np.flatnonzero(np.isin(table.contents, live))), len(live)
 
 
 def vectors_where(connection: sa.Connection, column: str, values: Sequence[int]) -> VectorTable:
@@ -65,14 +76,14 @@ def vectors_where(connection: sa.Connection, column: str, values: Sequence[int])
     has_file = sa.exists().where(files.c.content_id == vectors.c.content_id)
     found = _as_table([])
     for chunk in chunks(values):
-        where = sa.and_(vectors.c[column].in_(chunk), vectors.c.part == WHOLE, has_file)
+        where = sa.and_(vectors.c[column].in_(chunk), has_file)
         found = found.joined(_table(connection, where))
     return found.pick(np.argsort(found.ids))
 
 
 def all_vectors(connection: sa.Connection, *, after: int = 0, limit: int = 100_000) -> VectorTable:
     """Every vector row, those without a file too, a page at a time."""
-    return _table(connection, vectors.c.id > after, limit=limit)
+    return _table(connection, vectors.c.id > after, limit=limit, whole=False)
 
 
 def segments_of(connection: sa.Connection, content_ids: Sequence[int] | None = None) -> set[int]:
@@ -90,7 +101,7 @@ def vectors_in_segment(connection: sa.Connection, segment: int, *, after: int, l
     """Up to `limit` vectors of a segment of pictures that have a file, all parts, by row from `after` on."""
     has_file = sa.exists().where(files.c.content_id == vectors.c.content_id)
     where = sa.and_(vectors.c.segment == segment, vectors.c.row > after, has_file)
-    return _table(connection, where, limit=limit, order=vectors.c.row)
+    return _table(connection, where, limit=limit, order=vectors.c.row, whole=False)
 
 
 def _table(
@@ -99,17 +110,20 @@ def _table(
     *,
     limit: int | None = None,
     order: sa.Column[Any] = vectors.c.id,
+    whole: bool = True,
 ) -> VectorTable:
     query = sa.select(vectors).where(where).order_by(order)
     if limit is not None:
         query = query.limit(limit)
     picked = []
     names = SEALED["vectors"]
-    for row in connection.execute(query):
+    for row in typed("vectors", connection.execute(query)):
         if seal(getattr(row, name) for name in names) != row.seal:
             raise IndexDamaged(
                 f"The row of vector {row.id} in index.db is not what was written. Run: simsearch verify"
             )
+        if row.part != WHOLE and whole:
+            continue
         picked.append((row.id, row.content_id, row.segment, row.row, row.crc32))
     return _as_table(picked)
 

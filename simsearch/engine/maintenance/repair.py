@@ -1,0 +1,211 @@
+"""Makes a damaged index whole: keeps all that is what was written, and marks what has to be read again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from simsearch.engine.maintenance.health import sound_vectors
+from simsearch.engine.maintenance.verify import BEYOND_REPAIR, verify
+from simsearch.errors import IndexDamaged, IndexUnwritable
+from simsearch.paths import DATABASE
+from simsearch.spec import EmbeddingSpec
+from simsearch.storage import catalog, migrations, writer
+from simsearch.storage.catalog import WHOLE, VectorTable
+from simsearch.storage.database import Database
+from simsearch.storage.salvage import damaged, sound_rows, sound_settings
+from simsearch.storage.schema import contents, files, roots, vectors
+from simsearch.storage.segments import SegmentHeader, SegmentStore, sync_folder
+
+AGAIN = "its record was damaged; it is read again when its disk is here"
+PAGE = 2000
+
+Row = dict[str, Any]
+Note = Callable[[str], None]
+
+
+@dataclass
+class _Kept:
+    """What was carried over: ids of roots and contents that are whole, and counts for a person."""
+
+    roots: set[int] = field(default_factory=set)
+    contents: set[int] = field(default_factory=set)
+    highest: int = 0
+    files: int = 0
+    again: int = 0
+    homeless: int = 0
+
+
+def repair(folder: Path, note: Note) -> None:
+    """Write the database anew from every sound row, with every vector whose CRC-32 holds.
+
+    Files whose picture or vector is damaged are marked, so that the next run reads them again. The damaged
+    database is kept beside the new one as index.db.damaged. A crash leaves the one or the other in force.
+    The caller holds the lock.
+
+    Raises IndexDamaged when not even the model of the index can be read, IndexUnwritable.
+    """
+    if all(problem.file.startswith("views") for problem in verify(folder).problems):
+        # A lost view is built again at the end of every run.
+        return
+    new = folder / f"{DATABASE}.mended"
+    _remove(new)
+    with damaged(folder / DATABASE) as source:
+        settings = sound_settings(source)
+        if "spec" not in settings:
+            advice = BEYOND_REPAIR.format(folder=folder)
+            raise IndexDamaged(f"{folder}: what its vectors were made by can no longer be read. {advice}")
+        settings.setdefault("uuid", uuid.uuid4().hex)
+        segments = _segments(folder, settings)
+        _mend_headers(segments, note)
+        try:
+            with contextlib.closing(Database(new, create=True)) as target:
+                with target.write() as connection:
+                    migrations.create(connection)
+                    kept = _carry_over(source, connection, segments, settings)
+        except OSError as exc:
+            raise IndexUnwritable(f"Cannot write {new}: {exc.strerror or exc}. Make room.") from exc
+    _swap(folder, new)
+    _tell(kept, folder, note)
+
+
+def _segments(folder: Path, settings: dict[str, str]) -> SegmentStore:
+    spec = EmbeddingSpec.from_json(settings["spec"])
+    header = SegmentHeader(settings["uuid"], spec.id, spec.dim)
+    return SegmentStore(folder / "segments", header, check_headers=False)
+
+
+def _mend_headers(segments: SegmentStore, note: Note) -> None:
+    for number in segments.numbers_on_disk():
+        if segments.restore_header(number):
+            note(f"The header of {segments.path(number)} was damaged and is written anew.")
+
+
+def _carry_over(
+    source: Database, connection: sa.Connection, segments: SegmentStore, settings: dict[str, str]
+) -> _Kept:
+    kept = _Kept()
+    for page in _pages(sound_rows(source, roots)):
+        kept.roots |= {row["id"] for row in page}
+        _insert(connection, roots, page)
+    sound = {row["id"] for row in sound_rows(source, contents)}
+    for page in _pages(sound_rows(source, vectors)):
+        kept.highest = max(kept.highest, *(row["id"] for row in page))
+        good = sound_vectors(segments, _table(page))
+        whole = [
+            row for row, ok in zip(page, good.tolist(), strict=True) if ok and row["content_id"] in sound
+        ]
+        kept.contents |= {row["content_id"] for row in whole if row["part"] == WHOLE}
+        _insert(connection, vectors, whole)
+    for page in _pages(row for row in sound_rows(source, contents) if row["id"] in kept.contents):
+        _insert(connection, contents, page)
+    for page in _pages(sound_rows(source, files)):
+        _keep_files(connection, page, kept)
+    kept.highest = max(kept.highest, _sequence(source))
+    _keep_settings(connection, settings, segments, kept)
+    return kept
+
+
+def _keep_files(connection: sa.Connection, page: list[Row], kept: _Kept) -> None:
+    here = [row for row in page if row["root_id"] in kept.roots]
+    kept.homeless += len(page) - len(here)
+    rows = []
+    for row in here:
+        lost = row["content_id"] is not None and row["content_id"] not in kept.contents
+        if lost:
+            row = {**row, "content_id": None, "reason": AGAIN, "transient": True}
+            row |= writer.sealed(files, row)
+        kept.again += lost
+        kept.files += not lost
+        rows.append({**row, "transient": bool(row["transient"])})
+    _insert(connection, files, rows)
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
+    """Add rows; of two that claim one place the first holds."""
+    if rows:
+        connection.execute(sa.insert(table).prefix_with("OR IGNORE"), rows)
+
+
+def _keep_settings(
+    connection: sa.Connection, settings: dict[str, str], segments: SegmentStore, kept: _Kept
+) -> None:
+    # A place that was committed is never written again, so that the next vector goes to a new segment.
+    last = max([*segments.numbers_on_disk(), 0])
+    # More commits than can have been where their number was lost: readers take it for a new one.
+    settings.setdefault(catalog.GENERATION, str(int(time.time())))
+    known = {writer.rules_key(root_id) for root_id in kept.roots}
+    # What is the name of no root, and a view that may cover lost rows, are left behind.
+    values = {
+        key: value
+        for key, value in settings.items()
+        if key != "view" and (not key.startswith("rules:") or key in known)
+    }
+    writer.put_settings(connection, {**values, "end": json.dumps([last + 1, 0])})
+    writer.put_sequence(connection, kept.highest)
+
+
+def _sequence(source: Database) -> int:
+    """The highest id that was ever given, as far as it can be read and is believable."""
+    with contextlib.suppress(IndexDamaged), source.read() as connection:
+        query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'")
+        found = connection.execute(query).scalar()
+        return found if isinstance(found, int) and found < 1 << 40 else 0
+    return 0
+
+
+def _table(page: list[Row]) -> VectorTable:
+    names = ("id", "content_id", "segment", "row", "crc32")
+    return VectorTable(*(np.array([row[name] for row in page], dtype=np.int64) for name in names))
+
+
+def _pages(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while page := list(islice(rows, PAGE)):
+        yield page
+
+
+def _swap(folder: Path, new: Path) -> None:
+    """Put the new database in the place of the old one, which is kept under another name."""
+    old, aside = folder / DATABASE, folder / f"{DATABASE}.damaged"
+    try:
+        aside.unlink(missing_ok=True)
+        try:
+            os.link(old, aside)
+        except OSError:
+            shutil.copyfile(old, aside)
+        # A log of the old one would be taken for a log of the new one.
+        _remove(old, itself=False)
+        new.replace(old)
+        sync_folder(folder)
+    except OSError as exc:
+        raise IndexUnwritable(f"Cannot replace {old}: {exc.strerror or exc}. Check its permissions.") from exc
+
+
+def _remove(path: Path, *, itself: bool = True) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        if suffix or itself:
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _tell(kept: _Kept, folder: Path, note: Note) -> None:
+    note(
+        f"Mended {folder}: {kept.files} files are kept as they were, {kept.again} are read again. "
+        f"The damaged database is kept as {DATABASE}.damaged; delete it when all is well."
+    )
+    if kept.homeless:
+        note(
+            f"The folder of {kept.homeless} files can no longer be read from the index. Name it once more: "
+            f"simsearch index FOLDER -i {folder}; nothing of it is embedded again."
+        )
