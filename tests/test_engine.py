@@ -344,7 +344,7 @@ def test_verify_finds_a_flipped_bit_in_a_vector_and_a_query_does_not_return_it(
     assert (report.embedded, report.updated, report.unchanged) == (1, 1, 4)
     assert verify(index).ok
     truth = read_index(index)
-    hits = find_similar(1, index, k=5, include_self=True)[0].hits
+    hits = find_similar(1, index, options=QueryOptions(k=5, include_self=True))[0].hits
     assert [hit.path for hit in hits] == [path for path, _ in truth.rank(truth.vectors[0], 5)]
 
 

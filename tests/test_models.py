@@ -272,7 +272,7 @@ def test_onnxruntime_reports_nothing_to_its_maker(lite: Embedder, tmp_path: Path
         "import sys\n"
         "from pathlib import Path\n"
         "from simsearch.models.runners import OnnxRunner\n"
-        "OnnxRunner(Path(sys.argv[1]).read_bytes(), 1)\n"
+        "OnnxRunner(Path(sys.argv[1]).read_bytes(), 1, 1280)\n"
     )
     # A device id in the user's cache is the first thing that its reporting leaves behind.
     quiet = ("CI", "ORT_DISABLE_TELEMETRY")
@@ -323,7 +323,7 @@ def test_a_graph_that_onnxruntime_refuses_is_made_again(
     whole = path.read_bytes()
     model = onnx.load_from_string(whole)
     model.ir_version = 999
-    monkeypatch.setattr(embedder_module, "read_graph", lambda path: model.SerializeToString())
+    monkeypatch.setattr(embedder_module, "read_graph", lambda path, spec: model.SerializeToString())
     monkeypatch.setattr(embedder_module, "export", lambda network, spec: whole)
     again = Embedder.for_spec(lite.spec, lite.weights_path, device="cpu", note=lambda line: None)
     assert again.embed(PAINTINGS).shape == (len(PAINTINGS), 1280)
@@ -335,20 +335,25 @@ def test_processes_that_store_one_graph_at_once_end_well(lite: Embedder, tmp_pat
         "import sys\n"
         "from pathlib import Path\n"
         "from simsearch.models.onnx_graph import read_graph, store_graph\n"
+        "from simsearch.spec import EmbeddingSpec\n"
+        "spec = EmbeddingSpec.from_json(sys.argv[3])\n"
         "graph, target = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])\n"
         "for _ in range(10):\n"
         "    store_graph(graph, target)\n"
-        "    assert read_graph(target) == graph\n"
+        "    assert read_graph(target, spec) == graph\n"
     )
     children = [
-        subprocess.Popen([sys.executable, "-c", code, str(source), str(target)], stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(source), str(target), lite.spec.to_json()],
+            stderr=subprocess.PIPE,
+        )
         for _ in range(3)
     ]
     for child in children:
         _, errors = child.communicate(timeout=120)
         assert (child.returncode, errors) == (0, b"")
     assert os.listdir(target.parent) == ["shared.onnx"]
-    assert read_graph(target) == source.read_bytes()
+    assert read_graph(target, lite.spec) == source.read_bytes()
 
 
 def test_a_cache_that_cannot_be_written_is_only_a_note(tmp_path: Path) -> None:

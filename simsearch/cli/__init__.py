@@ -29,7 +29,11 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.ClickException as exc:
-        exc.show()
+        # Not exc.show(), which prints the bytes of a name as they are.
+        if isinstance(exc, click.UsageError) and exc.ctx is not None:
+            note(exc.ctx.get_usage())
+            note(f"Try '{exc.ctx.command_path} --help' for help.")
+        note(f"Error: {exc.format_message()}")
         return exc.exit_code
     except (KeyboardInterrupt, click.Abort):
         note("Interrupted.")

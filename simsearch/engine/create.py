@@ -52,6 +52,7 @@ def open_for_writing(folder: Path, note: Note) -> Index:
 
     Raises IndexMissing.
     """
+    _refuse_links(folder)
     if not (folder / DATABASE).exists():
         raise IndexMissing(f"There is no index at {folder}. Make one with: simsearch index FOLDER")
     opened = Index.open_locked(folder)
@@ -73,6 +74,7 @@ def _choose_journal(database: Database, note: Note) -> None:
 
 def prepare_folder(folder: Path) -> None:
     """Make the folders of an index. Raises IndexUnwritable when the place cannot be written."""
+    _refuse_links(folder)
     try:
         (folder / "segments").mkdir(parents=True, exist_ok=True)
         (folder / "views").mkdir(exist_ok=True)
@@ -81,3 +83,15 @@ def prepare_folder(folder: Path) -> None:
         raise IndexUnwritable(
             f"Cannot make an index at {folder}: {exc.strerror or exc}. Name another place with -i."
         ) from exc
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raises IndexUnwritable where writing would change files outside of the index."""
+    names = (DATABASE, "segments", "views", "thumbs.db")
+    inside = (path for name in names[1:3] for path in (folder / name).glob("*"))
+    for path in (*(folder / name for name in names), *inside):
+        if path.is_symlink():
+            raise IndexUnwritable(
+                f"{path} is a link, and nothing outside of an index is written. Put the file itself there; "
+                "a whole index may lie behind a link."
+            )

@@ -110,7 +110,7 @@ def open_upright(
     except MemoryError as exc:
         raise PhotoUnreadable(too_large(limits.max_pixels)) from exc
     except DECODER_ERRORS as exc:
-        raise PhotoUnreadable(_words(exc)) from exc
+        raise PhotoUnreadable(_words(exc, limits.max_pixels)) from exc
     if preview is not None:
         return Facts(*preview.size, "RAW", taken_at), upright
     if turn in TURNS and turn >= 5:
@@ -206,11 +206,14 @@ def _to_8_bit(values: NDArray[Any]) -> NDArray[np.uint8]:
     return rounded
 
 
-def _words(exc: BaseException) -> str:
+def _words(exc: BaseException, max_pixels: int) -> str:
     """A decoder's error as a reason that a person can read, in one line."""
     if isinstance(exc, Image.DecompressionBombError):
         return "more pixels than the limit"
     said = " ".join(str(exc).split())[:120]
+    if "decoder error -9" in said:
+        # Pillow's word for "no memory": https://github.com/python-pillow/Pillow/blob/main/src/PIL/ImageFile.py
+        return too_large(max_pixels)
     if "truncated" in said.lower():
         return f"truncated: {said}"
     return f"damaged: {said or type(exc).__name__}"

@@ -61,7 +61,7 @@ def kept_digests(store: Path, *, side: int = SIDE) -> set[bytes]:
 
 def keep_only(store: Path, digests: set[bytes]) -> None:
     """Drop the thumbnails of all other pictures, by their SHA-256, and give back the room."""
-    if not store.exists():
+    if not store.exists() or store.is_symlink():
         return
     # The store is derived: where it cannot be written it stays as it is.
     with contextlib.suppress(sqlite3.Error):
@@ -89,6 +89,8 @@ def _open_to_read(store: Path) -> sqlite3.Connection:
 
 
 def _keep(store: Path, digest: bytes, side: int, jpeg: bytes) -> None:
+    if store.is_symlink():
+        return
     # A read-only folder or a full disk takes nothing from the answer.
     with contextlib.suppress(sqlite3.Error):
         with contextlib.closing(sqlite3.connect(store, timeout=1)) as connection, connection:

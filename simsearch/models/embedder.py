@@ -172,10 +172,10 @@ class Embedder:
 
     def _onnx_runner(self) -> Runner:
         path, threads = graph_path(self.spec), available_threads()
-        cached = read_graph(path)
+        cached = read_graph(path, self.spec)
         if cached is not None:
             try:
-                return OnnxRunner(cached, threads)
+                return OnnxRunner(cached, threads, self.spec.dim)
             except SimsearchError as exc:
                 self._note(f"{exc} It is made again.")
         elif os.path.exists(path):
@@ -192,7 +192,7 @@ class Embedder:
                 mark_unexportable(path)
             return TorchRunner(network, self.device)
         keep_graph(graph, path, self._note)
-        return OnnxRunner(graph, threads)
+        return OnnxRunner(graph, threads, self.spec.dim)
 
     def _build_network(self) -> Any:
         weights = find(self.spec, self.weights_path)

@@ -21,11 +21,8 @@ from simsearch.spec import EmbeddingSpec
 if TYPE_CHECKING:
     from simsearch.models.backbone import EmbeddingNetwork
 
-# The seal is the last field of the file: an entry of ONNX's own `metadata_props` (field 14 of ModelProto,
-# a message of key and value), so that the sealed file is still a plain ONNX model to every other reader.
-_KEY = b"sha256"
-_SEAL_HEAD = b"\x72\x4a" + b"\x0a\x06" + _KEY + b"\x12\x40"
-_SEAL_LENGTH = len(_SEAL_HEAD) + 64
+# What ONNX writes before the name of a file beside the graph; a graph of ours is one file.
+_ELSEWHERE = b"\x0a\x08location"
 
 _exporting = threading.Lock()
 
@@ -42,15 +39,29 @@ def graph_path(spec: EmbeddingSpec) -> Path:
     return cache / "graphs" / f"{spec.weights_sha256}-{spec.id[:12]}.onnx"
 
 
-def read_graph(path: Path) -> bytes | None:
-    """The graph at `path`; None when there is none that is whole."""
+def read_graph(path: Path, spec: EmbeddingSpec) -> bytes | None:
+    """The graph of `spec` at `path`; None when there is none that is whole, or one that reads other files."""
     try:
-        graph = path.read_bytes()
+        sealed = path.read_bytes()
     except OSError:
         return None
-    seal = graph[-_SEAL_LENGTH:]
-    digest = hashlib.sha256(memoryview(graph)[:-_SEAL_LENGTH]).hexdigest()
-    return graph if seal == _SEAL_HEAD + digest.encode() else None
+    graph = sealed[: -len(_seal(b"", spec))]
+    return sealed if graph + _seal(graph, spec) == sealed and _ELSEWHERE not in graph else None
+
+
+def _seal(graph: bytes, spec: EmbeddingSpec) -> bytes:
+    """The last two fields of a graph's file: whose graph it is, and the SHA-256 of all before.
+
+    They are entries of ONNX's own `metadata_props`, so that the file is a plain ONNX model to other readers.
+    """
+    owner = _entry(b"spec", spec.id.encode())
+    return owner + _entry(b"sha256", hashlib.sha256(graph + owner).hexdigest().encode())
+
+
+def _entry(key: bytes, value: bytes) -> bytes:
+    """Field 14 of ModelProto, a message of key and value, each shorter than 128 bytes."""
+    inner = b"\x0a%c%b\x12%c%b" % (len(key), key, len(value), value)
+    return b"\x72%c%b" % (len(inner), inner)
 
 
 def store_graph(graph: bytes, path: Path) -> None:
@@ -135,7 +146,7 @@ def export(network: EmbeddingNetwork, spec: EmbeddingSpec) -> bytes:
             f"The network {spec.backbone} could not be prepared for onnxruntime ({type(exc).__name__}: "
             f"{first}); use --runtime torch."
         ) from exc
-    return graph + _SEAL_HEAD + hashlib.sha256(graph).hexdigest().encode()
+    return graph + _seal(graph, spec)
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ class Runner(Protocol):
 class OnnxRunner:
     """An ONNX graph on the CPU. Raises SimsearchError when onnxruntime does not take the graph."""
 
-    def __init__(self, graph: bytes, threads: int) -> None:
+    def __init__(self, graph: bytes, threads: int, dim: int) -> None:
         # Official builds report to their maker unless this is set before the import, and keep a device id in
         # the user's cache: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -53,6 +53,9 @@ class OnnxRunner:
             )
         except Exception as exc:  # onnxruntime's errors have no common base
             raise SimsearchError(f"onnxruntime does not take the prepared network: {exc}") from exc
+        names = [item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())]
+        if names != ["pixels", "vectors"] or self._session.get_outputs()[0].shape[-1] != dim:
+            raise SimsearchError(f"The prepared network does not turn pixels into vectors of {dim} numbers.")
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (n, crop, crop, 3) -> float32 (n, dim) of length 1."""

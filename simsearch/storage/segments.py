@@ -23,6 +23,7 @@ HEADER = 4096
 SEGMENT_BYTES = 1 << 30
 BLOCK_BYTES = 4 << 20
 _BINARY = getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 Vectors = NDArray[np.float32]
 
@@ -82,7 +83,7 @@ class SegmentStore:
         """
         path = self.path(number)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY | _NO_LINK, 0o644)
             try:
                 if start == 0:
                     _write(fd, self.header.encode(), 0)
@@ -173,7 +174,7 @@ class SegmentStore:
             return False
         path = self.path(number)
         try:
-            fd = os.open(path, os.O_RDWR | _BINARY)
+            fd = os.open(path, os.O_RDWR | _BINARY | _NO_LINK)
             try:
                 _write(fd, self.header.encode(), 0)
                 os.fsync(fd)

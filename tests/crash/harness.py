@@ -1,7 +1,8 @@
-"""Runs a command that is killed at a chosen system call, and works out what a power cut would have left."""
+"""Runs a command that is struck at a chosen system call, and works out what a power cut would have left."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -24,34 +25,71 @@ def build_shim(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Crash:
-    """A run that was killed (or not): exit status of the child and the events that it went through."""
+    """A run that was struck (or not): exit status, what it said, and the events that it went through."""
 
     status: int
+    said: str
     events: list[str]
     shadow: Path
 
+    @property
+    def struck(self) -> bool:
+        """Whether the fault came about at all."""
+        return self.status == -9 or any(line.endswith(" 1") for line in self.events)
 
-def run_killed(shim: Path, command: Sequence[str], root: Path, at: int, work: Path) -> Crash:
-    """Run `command`, a Python program, and kill it with SIGKILL at event number `at` below `root`."""
-    shadow, log = work / "shadow", work / "events.log"
-    shutil.rmtree(shadow, ignore_errors=True)
-    shadow.mkdir(parents=True)
-    log.unlink(missing_ok=True)
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": str(shim),
-        "CRASH_ROOT": str(root),
-        "CRASH_AT": str(at),
-        "CRASH_SHADOW": str(shadow),
-        "CRASH_LOG": str(log),
-    }
-    done = subprocess.run(
-        [sys.executable, *command], env=environment, capture_output=True, timeout=300, check=False
-    )
-    if done.returncode not in (0, -9):
-        raise AssertionError(f"the child failed by itself: {done.stderr.decode(errors='replace')}")
-    events = log.read_text().splitlines() if log.exists() else []
-    return Crash(done.returncode, events, shadow)
+
+class Runner:
+    """One warm process with the library preloaded, of which each run is a fork."""
+
+    def __init__(self, shim: Path, work: Path) -> None:
+        self.work = work
+        tests = str(SOURCE.parents[1])
+        environment = {
+            **os.environ,
+            "LD_PRELOAD": str(shim),
+            "PYTHONPATH": os.pathsep.join([tests, str(SOURCE.parents[2])]),
+            # Threads do not outlive a fork.
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "crash.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+
+    def run(self, action: Sequence[str], root: Path, kind: str, at: int) -> Crash:
+        """Run `action` and strike in the way of `kind` at event number `at` below `root`; 0 is never."""
+        shadow, log, errors = self.work / "shadow", self.work / "events.log", self.work / "errors"
+        shutil.rmtree(shadow, ignore_errors=True)
+        shadow.mkdir(parents=True)
+        log.unlink(missing_ok=True)
+        environment = {
+            "CRASH_ROOT": str(root),
+            "CRASH_AT": str(at),
+            "CRASH_KIND": kind,
+            "CRASH_SHADOW": str(shadow),
+            "CRASH_LOG": str(log),
+        }
+        task = {"environment": environment, "action": list(action), "errors": str(errors)}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(task) + "\n")
+        self._process.stdin.flush()
+        status = int(self._process.stdout.readline())
+        events = log.read_text().splitlines() if log.exists() else []
+        said = errors.read_text(errors="replace")
+        if status not in (0, 3, -9):
+            raise AssertionError(f"{action} at event {at} of {kind} failed by itself: {said}")
+        return Crash(status, said, events, shadow)
+
+    def close(self) -> None:
+        """End the warm process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""A real run is killed at each sync, rename and commit; with and without the bytes that were never synced."""
+"""Real runs are struck at each write, sync, rename, deletion and commit; also without what was not synced."""
 
 from __future__ import annotations
 
+import errno
 import shutil
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,188 +15,226 @@ from conftest import age, picture
 from numpy.typing import NDArray
 from oracle import read_index
 
-from crash.harness import Before, Crash, build_shim, power_cut, remember, run_killed
-from simsearch import Index, index_folder
+from crash.format0 import make_old
+from crash.harness import build_shim
+from crash.stage import Stage, strike_all
+from simsearch import index_folder
+from simsearch.engine.exchange.export import export
+from simsearch.engine.exchange.importing import import_embeddings
+from simsearch.engine.exchange.origin import Origin
 from simsearch.engine.indexing import IndexingConfig
-from simsearch.engine.maintenance.verify import verify
-from simsearch.errors import IndexMissing
 from simsearch.models.choice import ModelChoice
 
-CHILD = Path(__file__).with_name("child.py")
-PHOTOS, COMMIT = 24, 8
+PHOTOS, THIRD = 24, 8
+VIEWED = 1020
+"""Photos of an index that is large enough for an approximate view."""
+FULL, QUOTA, BROKEN = f"error:{errno.ENOSPC}:all", f"error:{errno.EDQUOT}:all", f"error:{errno.EIO}"
+REFUSED = f"error:{errno.EACCES}"
+Faults = Callable[..., None]
 
 
-@dataclass
-class Stage:
-    """Photos, the vectors that an undisturbed run gives them by path, and a place to crash in."""
+@dataclass(frozen=True)
+class Ground:
+    """Photos and the vectors that an undisturbed run gives them by path."""
 
-    photos: Path
     work: Path
+    photos: Path
     shim: Path
     vectors: dict[str, NDArray[np.float32]]
 
-    def crash(
-        self, at: int, start: Path | None = None, action: Sequence[str] | None = None
-    ) -> tuple[Path, Crash, Before]:
-        """A child that is killed at event `at`, on a fresh copy of the index `start`, or on none.
-
-        `action` is what it does, "INDEX" standing for the index; indexing all photos when left out.
-        """
-        root = self.work / "index"
-        shutil.rmtree(root, ignore_errors=True)
-        root.mkdir()
-        if start is not None:
-            shutil.copytree(start, root, dirs_exist_ok=True)
-        before = remember(root)
-        action = action or ["index", str(self.photos), "INDEX", str(COMMIT)]
-        command = [str(CHILD), *(str(root) if word == "INDEX" else word for word in action)]
-        return root, run_killed(self.shim, command, root, at, self.work), before
-
-    def check(self, index: Path) -> None:
-        """Opens, verifies, answers as brute force does, goes on, and embeds no committed photo again."""
-        self.committed(index)
-        committed = self.stored(index)
-        config = IndexingConfig(
-            choice=ModelChoice(model="efficientnet_lite0"), batch_size=4, commit_photos=COMMIT
-        )
-        report = index_folder(self.photos, index, config)
-        assert report.embedded == len(self.vectors) - committed
-        assert self.committed(index) == len(self.vectors)
-
-    def stored(self, index: Path) -> int:
-        """How many vectors the index holds, those of photos without a file too; they are adopted."""
-        if not (index / "index.db").exists():
-            return 0
-        with sqlite3.connect(index / "index.db") as connection:
-            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                return 0
-            return int(connection.execute("SELECT count(*) FROM vectors").fetchone()[0])
-
-    def committed(self, index: Path) -> int:
-        """How many photos are in the index, after everything about them was checked."""
-        try:
-            opened = Index.open(index)
-        except IndexMissing:
-            return 0
-        with opened:
-            assert verify(index).problems == ()
-            if not len(opened):
-                return 0
-            truth = read_index(index)
-            for paths, vector in zip(truth.paths, truth.vectors, strict=True):
-                assert float(vector @ self.vectors[paths[0]]) > 0.9999
-            for query, hits in zip(truth.vectors, opened.search(truth.vectors, 5), strict=True):
-                assert [hit.path for hit in hits] == [path for path, _ in truth.rank(query, 5)]
-            return len(truth.ids)
+    def stage(self, *action: str, start: Path | None = None) -> Stage:
+        """A command on this ground."""
+        return Stage(self.work, self.shim, self.photos, self.vectors, action, start)
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     work = tmp_path_factory.mktemp("crash")
     photos = work / "photos"
     photos.mkdir()
     for i in range(PHOTOS):
         picture(i, (64, 48)).save(photos / f"{i:03d}.png")
     age(photos)
+    index_all(photos, work / "calm")
+    return Ground(work, photos, build_shim(work), vectors_of(work / "calm"))
+
+
+def vectors_of(index: Path) -> dict[str, NDArray[np.float32]]:
+    truth = read_index(index)
+    return {paths[0]: vector for paths, vector in zip(truth.paths, truth.vectors, strict=True)}
+
+
+def index_all(photos: Path, index: Path, *, prune: bool = False) -> None:
     choice = ModelChoice(model="efficientnet_lite0")
-    index_folder(photos, work / "calm", IndexingConfig(choice=choice, batch_size=4))
-    truth = read_index(work / "calm")
-    vectors = {paths[0]: vector for paths, vector in zip(truth.paths, truth.vectors, strict=True)}
-    return Stage(photos, work, build_shim(work), vectors)
-
-
-def crash_points(
-    stage: Stage,
-    points: range | None = None,
-    start: Path | None = None,
-    action: Sequence[str] | None = None,
-) -> int:
-    """Crash at each point, check what a kill and what a power cut leave; the number of points."""
-    _, whole, _ = stage.crash(0, start, action)
-    assert whole.status == 0
-    kinds = {line.split()[1].split("-", 1)[1] for line in whole.events}
-    assert {"sync", "commit"} <= kinds
-    tried = 0
-    for at in points or range(1, len(whole.events) + 1):
-        if at > len(whole.events):
-            break
-        root, crash, before = stage.crash(at, start, action)
-        if crash.status == 0:
-            # Two threads' events may come in another order; a run that needed fewer was not killed.
-            continue
-        cut = stage.work / "cut"
-        shutil.rmtree(cut, ignore_errors=True)
-        power_cut(root, crash, before, cut)
-        stage.check(cut)
-        stage.check(root)
-        tried += 1
-    return tried
-
-
-def test_some_kill_points_of_a_first_run(stage: Stage) -> None:
-    assert crash_points(stage, range(2, 200, 9)) >= 4
-
-
-@pytest.mark.proof
-def test_every_kill_point_of_a_first_run(stage: Stage) -> None:
-    tried = crash_points(stage)
-    print(f"kill points of a first run: {tried}, each with and without unsynced bytes")
-    assert tried >= 30
+    index_folder(photos, index, IndexingConfig(choice=choice, batch_size=4, prune=prune, yes=prune))
 
 
 @contextmanager
-def without(stage: Stage, photos: Sequence[Path]) -> Iterator[None]:
+def without(ground: Ground, photos: Sequence[Path]) -> Iterator[None]:
     """Some of the photos are elsewhere meanwhile."""
-    away = stage.work / "away"
+    away = ground.work / "away"
     away.mkdir()
     for path in photos:
         path.rename(away / path.name)
     yield
     for path in away.iterdir():
-        path.rename(stage.photos / path.name)
+        path.rename(ground.photos / path.name)
     away.rmdir()
 
 
-def index_all(stage: Stage, index: Path, *, prune: bool = False) -> None:
-    choice = ModelChoice(model="efficientnet_lite0")
-    index_folder(stage.photos, index, IndexingConfig(choice=choice, batch_size=4, prune=prune, yes=prune))
-
-
 @pytest.fixture(scope="module")
-def pruned(stage: Stage) -> Path:
-    """An index of all photos from which a third was pruned, so that their vectors wait for compaction."""
-    start = stage.work / "pruned"
-    index_all(stage, start)
-    with without(stage, sorted(stage.photos.iterdir())[::3]):
-        index_all(stage, start, prune=True)
-    assert (stage.stored(start), stage.committed(start)) == (PHOTOS, PHOTOS - COMMIT)
+def third(ground: Ground) -> Path:
+    """An index of the first third, whose other rows the next run has to add."""
+    start = ground.work / "third"
+    with without(ground, sorted(ground.photos.iterdir())[THIRD:]):
+        index_all(ground.photos, start)
     return start
 
 
-def test_some_kill_points_of_a_compaction(stage: Stage, pruned: Path) -> None:
-    assert crash_points(stage, range(2, 200, 7), pruned, ["compact", "INDEX"]) >= 2
+@pytest.fixture(scope="module")
+def pruned(ground: Ground) -> Path:
+    """An index of all photos from which a third was pruned, so that their vectors wait for compaction."""
+    start = ground.work / "pruned"
+    index_all(ground.photos, start)
+    with without(ground, sorted(ground.photos.iterdir())[::3]):
+        index_all(ground.photos, start, prune=True)
+    return start
+
+
+@pytest.fixture(scope="module")
+def rotten(ground: Ground) -> Path:
+    """An index with a damaged header, two damaged vectors and a damaged row."""
+    start = ground.work / "rotten"
+    index_all(ground.photos, start)
+    flip(start / "segments" / "000001.seg", 20, 4096 + 5 * 1280 * 4, 4096 + 9 * 1280 * 4 + 100)
+    data = (start / "index.db").read_bytes()
+    flip(start / "index.db", data.index(b"007.png"))
+    return start
+
+
+def flip(path: Path, *offsets: int) -> None:
+    data = bytearray(path.read_bytes())
+    for offset in offsets:
+        data[offset] ^= 4
+    path.write_bytes(data)
+
+
+@pytest.fixture(scope="module")
+def old(ground: Ground) -> Path:
+    """An index of a made-up older format."""
+    start = ground.work / "old"
+    shutil.copytree(ground.work / "calm", start)
+    make_old(start)
+    return start
+
+
+@pytest.fixture(scope="module")
+def thinned(ground: Ground) -> Stage:
+    """An index of which a third of the photos was deleted, and their being pruned."""
+    photos, index = ground.work / "thinned-photos", ground.work / "thinned"
+    shutil.copytree(ground.photos, photos)
+    index_all(photos, index)
+    vectors = vectors_of(index)
+    for path in sorted(photos.iterdir())[::3]:
+        path.unlink()
+    return Stage(ground.work, ground.shim, photos, vectors, ("again", "INDEX", "prune", "yes"), index)
+
+
+@pytest.fixture(scope="module")
+def exported(ground: Ground) -> Path:
+    """All embeddings as plain files, to be imported."""
+    export(ground.work / "exported", ground.work / "calm")
+    return ground.work / "exported"
+
+
+@pytest.fixture(scope="module")
+def viewed(ground: Ground) -> Stage:
+    """An index of made vectors that is large enough for a view, and its being built anew."""
+    photos, index = ground.work / "tiny", ground.work / "viewed"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((VIEWED, 16)).astype(np.float32)
+    lines = ["path"]
+    for n in range(VIEWED):
+        picture(n, (8, 8)).save(photos / f"{n:05d}.png", compress_level=1)
+        lines.append(str(photos / f"{n:05d}.png"))
+    np.save(ground.work / "tiny.npy", vectors)
+    (ground.work / "tiny.csv").write_text("\n".join(lines) + "\n")
+    import_embeddings(Origin(ground.work / "tiny.npy", ground.work / "tiny.csv", name="made"), index)
+    action = ("rebuild", "INDEX", "ivf")
+    return Stage(ground.work, ground.shim, photos, vectors_of(index), action, index, goes_on=False)
+
+
+def some(step: int) -> Callable[[range], Sequence[int]]:
+    """Every so manieth event."""
+    return lambda points: points[1::step]
+
+
+def test_some_kill_points_of_a_first_run(ground: Ground) -> None:
+    stage = ground.stage("index", "INDEX", str(ground.photos))
+    assert strike_all(stage, ["kill"], some(23))["kill"] >= 4
+
+
+def test_some_kill_points_of_a_compaction(ground: Ground, pruned: Path) -> None:
+    assert strike_all(ground.stage("compact", "INDEX", start=pruned), ["kill"], some(11))["kill"] >= 2
+
+
+def test_a_disk_that_is_full_now_and_then(ground: Ground, third: Path) -> None:
+    stage = ground.stage("index", "INDEX", str(ground.photos), start=third)
+    assert strike_all(stage, [FULL], some(23))[FULL] >= 2
+
+
+def count(faults: Faults, name: str, tried: dict[str, int]) -> None:
+    names = {
+        "kill": "kill -9, and what a power cut leaves",
+        "tree": "kill -9 of the process and its workers",
+        "worker": "kill -9 of the workers",
+        FULL: "the disk is full from there on",
+        QUOTA: "the quota is used up from there on",
+        BROKEN: "one I/O error",
+        REFUSED: "one permission refused",
+    }
+    for kind, n in tried.items():
+        faults(f"{name}: {names[kind]}", tried=n)
+        assert n, (name, kind)
 
 
 @pytest.mark.proof
-def test_every_kill_point_of_a_compaction(stage: Stage, pruned: Path) -> None:
-    tried = crash_points(stage, start=pruned, action=["compact", "INDEX"])
-    print(f"kill points of a compaction: {tried}, each with and without unsynced bytes")
-    assert tried >= 10
+def test_every_point_of_a_first_run(ground: Ground, faults: Faults) -> None:
+    stage = ground.stage("index", "INDEX", str(ground.photos))
+    count(faults, "index, first run", strike_all(stage, ["kill", "tree", "worker", FULL, BROKEN]))
 
 
 @pytest.mark.proof
-def test_every_kill_point_of_a_removal(stage: Stage, pruned: Path) -> None:
-    tried = crash_points(stage, start=pruned, action=["remove", str(stage.photos), "INDEX"])
-    print(f"kill points of a removal: {tried}, each with and without unsynced bytes")
-    assert tried >= 2
+def test_every_point_of_a_run_that_goes_on(ground: Ground, third: Path, faults: Faults) -> None:
+    stage = ground.stage("index", "INDEX", str(ground.photos), start=third)
+    count(faults, "index, goes on", strike_all(stage, ["kill", "tree", "worker", QUOTA, REFUSED]))
 
 
 @pytest.mark.proof
-def test_every_kill_point_of_a_run_that_goes_on(stage: Stage) -> None:
-    start = stage.work / "start"
-    # An index of the first third, whose other rows the next run has to add.
-    with without(stage, sorted(stage.photos.iterdir())[COMMIT:]):
-        index_all(stage, start)
-    tried = crash_points(stage, start=start)
-    print(f"kill points of a run that goes on: {tried}, each with and without unsynced bytes")
-    assert tried >= 20
+@pytest.mark.parametrize("command", ["compact", "remove", "prune", "import", "repair", "migrate"])
+def test_every_point_of(command: str, ground: Ground, request: pytest.FixtureRequest, faults: Faults) -> None:
+    tried = strike_all(stage_of(command, ground, request), ["kill", FULL, BROKEN, REFUSED])
+    count(faults, command, tried)
+
+
+def stage_of(command: str, ground: Ground, request: pytest.FixtureRequest) -> Stage:
+    if command == "prune":
+        stage: Stage = request.getfixturevalue("thinned")
+        return stage
+    if command == "import":
+        return ground.stage("import", "INDEX", str(request.getfixturevalue("exported")))
+    if command == "repair":
+        stage = ground.stage("again", "INDEX", "repair", start=request.getfixturevalue("rotten"))
+        return replace(stage, mends=True)
+    if command == "migrate":
+        return ground.stage("migrate", "INDEX", start=request.getfixturevalue("old"))
+    start = request.getfixturevalue("pruned")
+    if command == "remove":
+        return ground.stage("remove", "INDEX", str(ground.photos), start=start)
+    return ground.stage("compact", "INDEX", start=start)
+
+
+@pytest.mark.proof
+def test_every_point_of_a_rebuild(viewed: Stage, faults: Faults) -> None:
+    count(faults, "rebuild", strike_all(viewed, ["kill", FULL, BROKEN, REFUSED]))

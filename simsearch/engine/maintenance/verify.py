@@ -48,6 +48,7 @@ def verify(
     problems: list[Problem] = []
     checked = 0
     try:
+        _bring_forward(folder)
         with closing(Database(folder / DATABASE)) as database:
             mend = f"simsearch index --repair -i {shlex.quote(str(folder))}"
             problems += [Problem(DATABASE, what, mend) for what in _database_problems(database)]
@@ -60,6 +61,14 @@ def verify(
     except (IndexDamaged, FormatUnknown) as exc:
         problems.append(Problem(DATABASE, _without_advice(exc), _mend(folder, exc)))
     return VerifyReport(str(folder), checked, tuple(problems))
+
+
+def _bring_forward(folder: Path) -> None:
+    """An index of an older format is checked as what it becomes when it is opened."""
+    with closing(Database(folder / DATABASE)) as database:
+        if not (migrations.check(database) and migrations.is_old(database)):
+            return
+    Index.open(folder).close()
 
 
 def _without_advice(error: SimsearchError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -117,5 +118,8 @@ def _adopt(index: Index, record: ViewRecord | None) -> None:
         else:
             writer.put_settings(connection, {"view": json.dumps(asdict(record))})
     for file in (index.path / "views").iterdir():
-        if record is None or file.name != record.file:
-            file.unlink(missing_ok=True)
+        ours = file.name.partition(".")[0].isdigit() and file.name.endswith((".faiss", ".faiss.new"))
+        if ours and (record is None or file.name != record.file):
+            # One that a reader on Windows has open stays until the next time.
+            with contextlib.suppress(OSError):
+                file.unlink()

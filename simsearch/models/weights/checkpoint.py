@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,6 +78,11 @@ def _read_pickle(path: Path, head: bytes) -> Mapping[str, Any]:
     if not head.startswith((b"PK", b"\x80")):
         reason = "it begins like another kind of file" if head else "it is empty"
         raise WeightsRefused(f"{path} is not a whole PyTorch checkpoint: {reason}.")
+    if head.startswith(b"PK") and _is_packed(path):
+        raise WeightsRefused(
+            f"{path} holds compressed parts, which torch.save does not write and which may be a bomb; "
+            "save the network again with torch.save(model.state_dict(), FILE)."
+        )
     try:
         with warnings.catch_warnings(action="ignore"):
             values = torch.load(path, map_location="cpu", weights_only=True)
@@ -88,6 +94,15 @@ def _read_pickle(path: Path, head: bytes) -> Mapping[str, Any]:
             "torch.save(model.state_dict(), FILE)."
         )
     return values
+
+
+def _is_packed(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        # torch says what is wrong with it.
+        return False
 
 
 def _why_unreadable(path: Path, text: str) -> str:
