@@ -11,6 +11,7 @@ from simsearch.errors import FormatUnknown
 from simsearch.framing import Framing
 
 NAMED = "named:"
+MOST = 1 << 20
 """How the backbone of vectors begins that were made elsewhere."""
 
 
@@ -69,9 +70,22 @@ class EmbeddingSpec:
             if set(values) != {field.name for field in fields(cls)}:
                 raise ValueError("unexpected fields")
             values["mean"], values["std"] = tuple(values["mean"]), tuple(values["std"])
-            return cls(**values)
-        except (ValueError, TypeError) as exc:
+            spec = cls(**values)
+            spec._check()
+            return spec
+        except (ValueError, TypeError, RecursionError) as exc:
             raise FormatUnknown(
                 f"The index describes its embeddings in a way this version does not know ({exc}); "
                 "update simsearch, or index the photos again into a new index."
             ) from exc
+
+    def _check(self) -> None:
+        texts = (self.backbone, self.weights_sha256, self.pooling, self.interpolation, self.precision)
+        counts = (self.dim, self.resize, self.crop, self.reduced_decode)
+        floats = (*self.mean, *self.std)
+        if not all(isinstance(text, str) for text in texts) or len(floats) != 6:
+            raise ValueError("unexpected values")
+        if not all(type(count) is int and 0 <= count <= MOST for count in counts) or not self.dim:
+            raise ValueError("unexpected numbers")
+        if not all(type(value) in (int, float) for value in floats):
+            raise ValueError("unexpected mean or std")

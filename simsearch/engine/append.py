@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ def append(database: Database, segments: SegmentStore, new: Sequence[NewContent]
     Raises IndexUnwritable.
     """
     with database.read() as connection:
-        segment, row = json.loads(catalog.read_settings(connection)["end"])
+        segment, row = catalog.end_of(catalog.read_settings(connection))
     placed: list[NewVector] = []
     left = list(new)
     while left:

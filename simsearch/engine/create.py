@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -58,8 +57,8 @@ def open_for_writing(folder: Path, note: Note) -> Index:
     opened = Index.open_locked(folder)
     _choose_journal(opened.database, note)
     with opened.database.read() as connection:
-        end = json.loads(catalog.read_settings(connection)["end"])
-        opened.segments.delete_others(catalog.segments_of(connection) | {end[0]})
+        segment, _ = catalog.end_of(catalog.read_settings(connection))
+        opened.segments.delete_others(catalog.segments_of(connection) | {segment})
     return opened
 
 

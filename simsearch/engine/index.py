@@ -50,7 +50,7 @@ class Index:
         self.database = database
         with database.read() as connection:
             self._settings = catalog.read_settings(connection)
-        if not {"spec", "uuid", "end"} <= self._settings.keys():
+        if not {"spec", "uuid"} <= self._settings.keys():
             raise IndexDamaged(f"{folder} lacks settings that it cannot be without. Run: simsearch verify")
         self.spec = EmbeddingSpec.from_json(self._settings["spec"])
         header = SegmentHeader(self._settings["uuid"], self.spec.id, self.spec.dim)
@@ -116,7 +116,7 @@ class Index:
     def max_pixels(self) -> int:
         """Pictures with more pixels are not decoded."""
         with self.database.read() as connection:
-            return int(catalog.read_settings(connection).get("max_pixels", MAX_PIXELS))
+            return catalog.number(catalog.read_settings(connection), "max_pixels", MAX_PIXELS)
 
     def snapshot(self) -> Snapshot:
         """The newest commit; read again only when somebody has committed since."""

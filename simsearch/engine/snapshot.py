@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -42,8 +43,20 @@ class ViewRecord:
 
     @classmethod
     def from_settings(cls, settings: dict[str, str]) -> ViewRecord | None:
-        """The record under the key "view", or None for exact search."""
-        return cls(**json.loads(settings["view"])) if "view" in settings else None
+        """The record under the key "view", or None for exact search. Raises IndexDamaged."""
+        return catalog.parsed("view", settings["view"], cls._checked) if "view" in settings else None
+
+    @classmethod
+    def _checked(cls, values: dict[str, Any]) -> ViewRecord:
+        record = cls(**values)
+        counts = (record.size, record.last_id, record.trained_on, record.nprobe, record.reranked)
+        if any(type(count) is not int or not 0 < count < 1 << 62 for count in counts):
+            raise ValueError("no count")
+        if not re.fullmatch(r"\d{1,18}\.faiss", record.file):
+            raise ValueError("no name of a view")
+        if not isinstance(record.kind, str) or not isinstance(record.sha256, str):
+            raise ValueError("no text")
+        return replace(record, recall=float(record.recall))
 
 
 def load_view(folder: Path, record: ViewRecord) -> IvfView | None:
@@ -59,6 +72,13 @@ def load_view(folder: Path, record: ViewRecord) -> IvfView | None:
         return IvfView.read(path, Setting(record.nprobe, record.reranked, record.recall))
     except (OSError, IndexDamaged):
         return None
+
+
+def _view_record(settings: dict[str, str]) -> ViewRecord | None:
+    """The record of the view; None also where it is none that can be, so that every row is compared."""
+    with contextlib.suppress(IndexDamaged):
+        return ViewRecord.from_settings(settings)
+    return None
 
 
 def file_digest(path: Path) -> str:
@@ -81,15 +101,15 @@ class Snapshot:
         settings = catalog.read_settings(connection)
         if settings["uuid"] != segments.header.index_uuid:
             raise IndexMismatch(f"{folder} holds another index than when it was opened. Open it again.")
-        self.generation = int(settings.get(catalog.GENERATION, 0))
-        record = ViewRecord.from_settings(settings)
+        self.generation = catalog.number(settings, catalog.GENERATION, 0)
+        record = _view_record(settings)
         self.record: ViewRecord | None = None
         self.view: View | None = None
         if record is not None:
             same = earlier is not None and earlier.record == record
             self.view = earlier.view if same and earlier is not None else load_view(folder, record)
             self.record = record if self.view is not None else None
-        self.view_lost = record is not None and self.view is None
+        self.view_lost = "view" in settings and self.view is None
         after = self.record.last_id if self.record else 0
         self.table, self.photos = catalog.live_vectors(connection, after=after)
         segments.keep_only(catalog.segments_of(connection))

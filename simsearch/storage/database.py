@@ -138,6 +138,11 @@ class Database:
             raise self._ours(exc.orig) from exc
         except sqlite3.Error as exc:
             raise self._ours(exc) from exc
+        except UnicodeDecodeError as exc:
+            # Python cannot read SQLite's own message where that quotes a damaged name.
+            raise IndexDamaged(
+                f"{self.path} is damaged ({exc.reason}). Run: simsearch verify -i {self.path.parent}"
+            ) from exc
 
     def _ours(self, error: BaseException | None) -> SimsearchError:
         name = getattr(error, "sqlite_errorname", "") or ""

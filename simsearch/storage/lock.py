@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import time
+import warnings
 from pathlib import Path
 from types import TracebackType
 
@@ -26,12 +28,19 @@ class WriterLock:
         self._lock = filelock.FileLock(self._path)
 
     def __enter__(self) -> WriterLock:
+        if self._path.is_symlink() or (self._path.exists() and not self._path.is_file()):
+            raise IndexUnwritable(
+                f"{self._path} is in the way of the lock: it is no ordinary file. Delete it and try again."
+            )
         try:
-            self._lock.acquire(timeout=0)
+            with warnings.catch_warnings():
+                # Without flock, filelock says so with a line of its own source.
+                warnings.simplefilter("ignore", UserWarning)
+                self._lock.acquire(timeout=0)
         except filelock.Timeout as exc:
             raise IndexLocked(
                 f"{self._path.parent} is being written by {self._holder()}. "
-                "Wait until it is done; queries work meanwhile."
+                f"Wait until it is done; queries work meanwhile.{self._way_out()}"
             ) from exc
         except OSError as exc:
             raise IndexUnwritable(
@@ -48,15 +57,26 @@ class WriterLock:
 
     def _sign(self) -> None:
         """Name the holder. Where flock is missing, filelock keeps a record of its own in the file."""
-        current = self._path.read_bytes()
-        if current and not current.startswith(b'{"pid"'):
+        if isinstance(self._lock, filelock.SoftFileLock):
             return
         note = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        self._path.write_text(json.dumps(note), encoding="utf-8")
+        # A full disk takes the name of the holder from the next one, not the lock from this one.
+        with contextlib.suppress(OSError):
+            self._path.write_text(json.dumps(note), encoding="utf-8")
+
+    def _way_out(self) -> str:
+        """Where flock is missing, the lock of a machine that went down stays."""
+        if not isinstance(self._lock, filelock.SoftFileLock):
+            return ""
+        return f" If nothing writes it any more, delete {self._path}."
 
     def _holder(self) -> str:
         try:
-            note = json.loads(self._path.read_text(encoding="utf-8"))
+            told = self._path.read_text(encoding="utf-8")
+            if not told.startswith("{"):
+                pid, host = told.split("\n")[:2]
+                return f"process {int(pid)} on {host}"
+            note = json.loads(told)
             return f"process {int(note['pid'])} on {note['host']} since {note['since']}"
         except (OSError, ValueError, KeyError, TypeError):
             return "another process"

@@ -44,6 +44,16 @@ def check(database: Database) -> bool:
     return True
 
 
+def missing(database: Database) -> set[str]:
+    """The names of tables and indexes that a database of the current format has and this one lacks."""
+    names = "SELECT type || ' ' || name FROM sqlite_master"
+    with sa.create_engine("sqlite://").begin() as connection:
+        metadata.create_all(connection)
+        wanted = set(connection.exec_driver_sql(names).scalars())
+    with database.read() as connection:
+        return wanted - set(connection.exec_driver_sql(names).scalars())
+
+
 def is_old(database: Database) -> bool:
     """Whether a database that `check` found whole has an older format."""
     return int(database.pragma("user_version")) < FORMAT

@@ -195,7 +195,7 @@ class SegmentStore:
 
         A read that goes on in another thread keeps what it reads.
         """
-        for number in [number for number in self._handles if number not in numbers]:
+        for number in [number for number in list(self._handles) if number not in numbers]:
             self._handles.pop(number, None)
 
     def delete_others(self, numbers: set[int]) -> None:

@@ -56,9 +56,13 @@ class IvfView:
         return view
 
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> list[Ids]:
-        """Candidates of each query: `setting.reranked` or more where the probed lists hold so many."""
+        """Candidates of each query: `setting.reranked`, or `k` where that is more.
+
+        Who asks for more gets as many more lists probed, in the end all rows.
+        """
         selector = None if allowed is None else faiss.IDSelectorBatch(allowed)
-        nprobe = self.setting.nprobe if allowed is None else self._ivf.nlist
+        wider = -(-k // self.setting.reranked)
+        nprobe = self.setting.nprobe * wider if allowed is None else self._ivf.nlist
         return self._candidates(queries, max(k, self.setting.reranked), nprobe, selector)
 
     def add(self, ids: Ids, rows: Vectors) -> None:

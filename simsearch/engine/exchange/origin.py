@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -69,7 +70,7 @@ def open_origin(
         vectors = np.load(place, mmap_mode="r", allow_pickle=False)
         if not isinstance(vectors, np.ndarray):
             raise ValueError("it is an archive of arrays")
-    except (OSError, ValueError, EOFError, BadZipFile) as exc:
+    except (OSError, ValueError, EOFError, BadZipFile, SyntaxError, MemoryError, TokenError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
         raise SimsearchError(f"{place} cannot be read as an array of vectors (.npy): {reason}.") from exc
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or vectors.shape[1] < 2:
@@ -99,9 +100,9 @@ def _read_rows(photos: Path) -> tuple[list[Row], int]:
             try:
                 if folder not in folders:
                     folders[folder] = canonical(folder or ".")
+                path = join(folders[folder], os.fsencode(own))
             except ValueError as exc:
                 raise SimsearchError(f"Row {place} of {photos} has no path that can be: {exc}.") from exc
-            path = join(folders[folder], os.fsencode(own))
             rows.setdefault(path, Row(path, str(entry.get("sha256") or ""), place))
     return list(rows.values()), count
 
@@ -111,7 +112,7 @@ def _told_by_export(path: Path) -> tuple[EmbeddingSpec | None, list[bytes]]:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         return EmbeddingSpec.from_json(json.dumps(told["spec"])), [os.fsencode(r) for r in told["roots"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None, []
 
 

@@ -64,7 +64,7 @@ def read_table(path: Path) -> Iterator[dict[str, Any]]:
     """
     try:
         yield from _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    except (OSError, csv.Error, UnicodeError, ValueError) as exc:
+    except (OSError, csv.Error, UnicodeError, ValueError, RecursionError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
         raise SimsearchError(f"{path} cannot be read as a table of photos: {reason}.") from exc
 

@@ -61,17 +61,16 @@ def with_rules(
     ruled: list[Scope] = []
     for scope in scopes:
         key = writer.rules_key(scope.root.id)
-        kept = json.loads(settings.get(key, "{}"))
-        rules = ScanRules(tuple(kept.get("exclude", ())), bool(kept.get("hidden", False)))
+        kept = rules = ScanRules(*catalog.rules_of(settings, key))
         if config.exclude is not None:
             rules = replace(rules, exclude=tuple(glob for glob in config.exclude if glob))
         if config.hidden is not None:
             rules = replace(rules, hidden=config.hidden)
-        told = {"exclude": list(rules.exclude), "hidden": rules.hidden}
-        if not scope.below and told != kept and (kept or rules != ScanRules()):
+        if not scope.below and rules != kept:
+            told = {"exclude": list(rules.exclude), "hidden": rules.hidden}
             with database.write() as connection:
                 writer.put_settings(connection, {key: json.dumps(told)})
-        if kept and rules != ScanRules() and config.exclude is None and config.hidden is None:
+        if key in settings and rules != ScanRules() and config.exclude is None and config.hidden is None:
             note(f"{text(scope.root.path)}: {_in_words(rules)}, as given before.")
         ruled.append(replace(scope, rules=rules))
     return ruled

@@ -50,8 +50,8 @@ class Run:
 
     @property
     def misses_files(self) -> bool:
-        """Whether the scan missed a file that is indexed."""
-        return bool(self._survey.absent)
+        """Whether the scan missed a file that is indexed, or a file that it found could not be read."""
+        return bool(self._survey.absent) or any(skipped.transient for skipped in self._ledger.skipped)
 
     def visit(self, scopes: Sequence[Scope], max_pixels: int) -> None:
         """Read and embed what is new; what was embedded is committed even when the run is interrupted.

@@ -164,10 +164,13 @@ def find_scopes(database: Database, wanted: Sequence[bytes]) -> tuple[list[Scope
 
 
 def _known_spelling(path: bytes, roots: Sequence[Root]) -> bytes:
-    """The path of a root that is the same folder under another name (case is folded, mounted twice)."""
+    """The path of a root that is the same folder under another name (case is folded, mounted twice).
+
+    A file that is linked to another one stays itself.
+    """
     for root in roots:
         with contextlib.suppress(OSError):
-            if path != root.path and os.path.samefile(path, root.path):
+            if path != root.path and os.path.isdir(path) and os.path.samefile(path, root.path):
                 return root.path
     return path
 

@@ -75,7 +75,7 @@ def _copy(index: Index, old: Sequence[int]) -> tuple[Places, tuple[int, int]]:
     Every row is checked against its CRC-32 on the way, so that damage is never sealed anew.
     """
     with index.database.read() as connection:
-        segment, row = json.loads(catalog.read_settings(connection)["end"])
+        segment, row = catalog.end_of(catalog.read_settings(connection))
     if segment in old:
         segment, row = segment + 1, 0
     places: Places = {}

@@ -19,14 +19,14 @@ import sqlalchemy as sa
 
 from simsearch.engine.maintenance.health import sound_vectors
 from simsearch.engine.maintenance.verify import BEYOND_REPAIR, verify
-from simsearch.errors import IndexDamaged, IndexUnwritable
+from simsearch.errors import FormatUnknown, IndexDamaged, IndexUnwritable
 from simsearch.paths import DATABASE
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.catalog import WHOLE, VectorTable
 from simsearch.storage.database import Database
 from simsearch.storage.salvage import damaged, sound_rows, sound_settings
-from simsearch.storage.schema import contents, files, roots, vectors
+from simsearch.storage.schema import FORMAT, contents, files, roots, vectors
 from simsearch.storage.segments import SegmentHeader, SegmentStore, sync_folder
 
 AGAIN = "its record was damaged; it is read again when its disk is here"
@@ -64,6 +64,7 @@ def repair(folder: Path, note: Note) -> None:
     _remove(new)
     with damaged(folder / DATABASE) as source:
         settings = sound_settings(source)
+        _refuse_foreign(folder, settings)
         if "spec" not in settings:
             advice = BEYOND_REPAIR.format(folder=folder)
             raise IndexDamaged(f"{folder}: what its vectors were made by can no longer be read. {advice}")
@@ -79,6 +80,18 @@ def repair(folder: Path, note: Note) -> None:
             raise IndexUnwritable(f"Cannot write {new}: {exc.strerror or exc}. Make room.") from exc
     _swap(folder, new)
     _tell(kept, folder, note)
+
+
+def _refuse_foreign(folder: Path, settings: dict[str, str]) -> None:
+    """Raises FormatUnknown where not a flipped bit but another version made the format what it is."""
+    with contextlib.closing(Database(folder / DATABASE)) as database:
+        try:
+            migrations.check(database)
+        except FormatUnknown:
+            if settings.get("format") != str(FORMAT):
+                raise
+        except IndexDamaged:
+            return
 
 
 def _segments(folder: Path, settings: dict[str, str]) -> SegmentStore:

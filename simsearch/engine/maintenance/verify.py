@@ -54,6 +54,7 @@ def verify(
             problems += [Problem(DATABASE, what, mend) for what in _database_problems(database)]
         if not problems:
             with Index.open(folder) as opened:
+                _check_settings(opened)
                 checked, found = _vector_problems(opened, mend)
                 problems += [*found, *_view_problems(opened)]
                 if deep:
@@ -98,10 +99,23 @@ def _database_problems(database: Database) -> Iterator[str]:
             yield f"SQLite: a row of {row[0]} refers to nothing"
     if not migrations.check(database):
         raise IndexDamaged("the index was never finished")
+    for name in sorted(migrations.missing(database)):
+        yield f"SQLite: there is no {name}"
     for table in TABLES:
         with database.read() as connection:
             for _ in catalog.sealed_rows(connection, table, table.select()):
                 continue
+
+
+def _check_settings(index: Index) -> None:
+    """Raises IndexDamaged for a setting that cannot be."""
+    with index.database.read() as connection:
+        settings = catalog.read_settings(connection)
+    catalog.end_of(settings)
+    for key in settings:
+        if key.startswith("rules:"):
+            catalog.rules_of(settings, key)
+    catalog.number(settings, "max_pixels", 1)
 
 
 def _vector_problems(index: Index, mend: str) -> tuple[int, list[Problem]]:
@@ -163,12 +177,16 @@ def _segment_name(index: Index, number: int) -> str:
 def _view_problems(index: Index) -> Iterator[Problem]:
     seen: ViewRecord | None = None
     while True:
-        with index.database.read() as connection:
-            record = ViewRecord.from_settings(catalog.read_settings(connection))
+        mend = f"simsearch rebuild -i {shlex.quote(str(index.path))}"
+        try:
+            with index.database.read() as connection:
+                record = ViewRecord.from_settings(catalog.read_settings(connection))
+        except IndexDamaged as exc:
+            yield Problem("views", _without_advice(exc), mend)
+            return
         if record is None or load_view(index.path, record) is not None:
             return
         if record == seen:
-            mend = f"simsearch rebuild -i {index.path}"
             yield Problem(str(Path("views") / record.file), "missing, or not the file that was written", mend)
             return
         # Another process may have made a new one, and deleted this, between the two looks.

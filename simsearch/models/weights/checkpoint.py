@@ -100,7 +100,7 @@ def _is_packed(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
         # torch says what is wrong with it.
         return False
 

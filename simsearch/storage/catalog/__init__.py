@@ -10,7 +10,6 @@ from simsearch.storage.catalog.contents import (
     digests,
 )
 from simsearch.storage.catalog.files import (
-    GENERATION,
     FileRow,
     Root,
     chunks,
@@ -19,11 +18,18 @@ from simsearch.storage.catalog.files import (
     files_after,
     files_below,
     files_of,
-    generation,
     read_roots,
-    read_settings,
     sealed_rows,
     skipped_files,
+)
+from simsearch.storage.catalog.settings import (
+    GENERATION,
+    end_of,
+    generation,
+    number,
+    parsed,
+    read_settings,
+    rules_of,
 )
 from simsearch.storage.catalog.vectors import (
     WHOLE,
@@ -50,6 +56,7 @@ __all__ = [
     "contents_without_file",
     "count",
     "digests",
+    "end_of",
     "file_at",
     "file_row",
     "files_after",
@@ -57,8 +64,11 @@ __all__ = [
     "files_of",
     "generation",
     "live_vectors",
+    "number",
+    "parsed",
     "read_roots",
     "read_settings",
+    "rules_of",
     "sealed_rows",
     "segments_of",
     "skipped_files",

@@ -11,11 +11,10 @@ import sqlalchemy as sa
 from simsearch.errors import IndexDamaged
 from simsearch.paths import join
 from simsearch.records import FileStat
-from simsearch.storage.schema import SEALED, files, roots, seal, settings
+from simsearch.storage.schema import SEALED, files, roots, seal
 
 CHUNK = 500
 YOUNG_NS = 2_000_000_000
-GENERATION = "generation"
 R = TypeVar("R")
 
 
@@ -74,17 +73,6 @@ def typed(table: str, found: Iterable[R]) -> Iterator[R]:
         raise IndexDamaged(
             f"A row of the table {table} in index.db is not what was written ({exc}). Run: simsearch verify"
         ) from exc
-
-
-def read_settings(connection: sa.Connection) -> dict[str, str]:
-    """All settings."""
-    return {row["key"]: row["value"] for row in sealed_rows(connection, settings, sa.select(settings))}
-
-
-def generation(connection: sa.Connection) -> int:
-    """How many times the index was written to."""
-    query = sa.select(settings).where(settings.c.key == GENERATION)
-    return next((int(row["value"]) for row in sealed_rows(connection, settings, query)), 0)
 
 
 def read_roots(connection: sa.Connection) -> list[Root]:
