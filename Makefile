@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 PYTEST_FLAGS ?=
+FAULTS := $(abspath $(VENV))/.faults.jsonl
 
-.PHONY: demo test lint proof tools clean-demo
+.PHONY: demo test lint proof audit tools clean-demo
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -26,9 +27,18 @@ lint: $(VENV)/.dev-installed
 	$(BIN)/mypy
 	$(BIN)/mypy --platform win32
 	$(BIN)/mypy --platform darwin
+	$(BIN)/bandit -q -ll -r simsearch
 
+# What the proofs counted becomes the table of docs/reliability.md.
 proof: $(VENV)/.dev-installed tools
-	$(BIN)/python -m pytest -m proof $(PYTEST_FLAGS)
+	rm -f $(FAULTS)
+	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof $(PYTEST_FLAGS)
+	$(BIN)/python -m benchmarks.reliability $(FAULTS)
+
+# Known flaws of the packages that the tests run with; it asks PyPI.
+audit: $(BIN)/pip
+	$(BIN)/pip install -q --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
 
 # What the tests need and pip does not bring: a C compiler, for the library that simulates a crash.
 tools:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import age, picture
+from made import made_index
 from numpy.typing import NDArray
 from oracle import read_index
 
@@ -20,14 +21,10 @@ from crash.harness import build_shim
 from crash.stage import Stage, strike_all
 from simsearch import index_folder
 from simsearch.engine.exchange.export import export
-from simsearch.engine.exchange.importing import import_embeddings
-from simsearch.engine.exchange.origin import Origin
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.models.choice import ModelChoice
 
 PHOTOS, THIRD = 24, 8
-VIEWED = 1020
-"""Photos of an index that is large enough for an approximate view."""
 FULL, QUOTA, BROKEN = f"error:{errno.ENOSPC}:all", f"error:{errno.EDQUOT}:all", f"error:{errno.EIO}"
 REFUSED = f"error:{errno.EACCES}"
 Faults = Callable[..., None]
@@ -150,17 +147,7 @@ def exported(ground: Ground) -> Path:
 @pytest.fixture(scope="module")
 def viewed(ground: Ground) -> Stage:
     """An index of made vectors that is large enough for a view, and its being built anew."""
-    photos, index = ground.work / "tiny", ground.work / "viewed"
-    photos.mkdir()
-    rng = np.random.default_rng(0)
-    vectors = rng.standard_normal((VIEWED, 16)).astype(np.float32)
-    lines = ["path"]
-    for n in range(VIEWED):
-        picture(n, (8, 8)).save(photos / f"{n:05d}.png", compress_level=1)
-        lines.append(str(photos / f"{n:05d}.png"))
-    np.save(ground.work / "tiny.npy", vectors)
-    (ground.work / "tiny.csv").write_text("\n".join(lines) + "\n")
-    import_embeddings(Origin(ground.work / "tiny.npy", ground.work / "tiny.csv", name="made"), index)
+    photos, index = made_index(ground.work)
     action = ("rebuild", "INDEX", "ivf")
     return Stage(ground.work, ground.shim, photos, vectors_of(index), action, index, goes_on=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import age, picture
+from made import made_index
 from numpy.typing import NDArray
 from oracle import read_index
 
@@ -180,6 +182,14 @@ def stand(index: Path, photos: Path) -> Base:
     return Base(index, photos, questions, answers(index, questions))
 
 
+@pytest.fixture(scope="module")
+def viewed(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """An index that is searched by an approximate view."""
+    photos, index = made_index(tmp_path_factory.mktemp("viewed"))
+    rebuild(index, view="ivf")
+    return stand(index, photos)
+
+
 def run(base: Base, chosen: list[Flip], work: Path) -> list[Outcome]:
     """Every flip in one of two processes; a signal in one of them would end the test."""
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -200,6 +210,55 @@ def test_a_flipped_bit_is_told_and_mended(base: Base, tmp_path: Path) -> None:
     chosen = list(flips(base.index, 4))
     assert {flip.file for flip in chosen} == {"LOCK", "index.db", "segments/000001.seg", "thumbs.db"}
     assert judge(run(base, chosen, tmp_path)) > 0
+
+
+def test_a_flipped_bit_in_a_view_is_told_and_mended(viewed: Base, tmp_path: Path) -> None:
+    chosen = list(flips(viewed.index, 3, only="views"))
+    assert len(chosen) == 3
+    assert judge(run(viewed, chosen, tmp_path)) == 3
+
+
+@pytest.mark.proof
+def test_twenty_places_in_a_view(viewed: Base, tmp_path: Path, faults: Callable[..., None]) -> None:
+    chosen = list(flips(viewed.index, OFFSETS, only="views"))
+    faults("a flipped bit in a view", tried=len(chosen), told=judge(run(viewed, chosen, tmp_path)))
+
+
+@pytest.fixture(scope="module")
+def logged(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index as a kill leaves it: the last commits are in SQLite's log alone."""
+    work = tmp_path_factory.mktemp("logged")
+    some = sorted(base.photos.rglob("*.png"))[::2]
+    index_folder([os.fsencode(path) for path in some], work / "index", IndexingConfig(choice=LITE0))
+    with Index.open(work / "index") as reader:
+        assert len(reader) > 0
+        index_folder(base.photos, work / "index", IndexingConfig(batch_size=4, commit_photos=4))
+        shutil.copytree(work / "index", work / "killed")
+    assert (work / "killed" / "index.db-wal").stat().st_size > 10_000
+    return work / "killed"
+
+
+@pytest.mark.parametrize(
+    "each", [pytest.param(3, id="some"), pytest.param(4 * OFFSETS, marks=pytest.mark.proof, id="many")]
+)
+def test_a_flipped_bit_in_the_log_leaves_an_earlier_commit(
+    each: int, logged: Path, base: Base, tmp_path: Path, faults: Callable[..., None]
+) -> None:
+    whole = {path for paths, *_ in base.answers[0] for path in paths}
+    chosen = list(flips(logged, each, only="index.db-wal"))
+    for flip in chosen:
+        index = flipped(Base(logged, base.photos, base.questions, None), flip, tmp_path / "index")
+        assert verify(index).ok
+        truth = read_index(index)
+        known = {path for paths in truth.paths for path in paths}
+        assert known <= whole
+        with Index.open(index) as opened:
+            for query, hits in zip(base.questions, opened.search(base.questions, 5), strict=True):
+                assert [hit.path for hit in hits] == [path for path, _ in truth.rank(query, 5)]
+        report = index_folder(base.photos, index, IndexingConfig(batch_size=4))
+        assert report.embedded == len(base.answers[0]) - len(truth.ids)
+        assert {path for paths in read_index(index).paths for path in paths} == whole
+    faults("a flipped bit in SQLite's log", tried=len(chosen))
 
 
 @pytest.mark.proof
