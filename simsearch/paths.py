@@ -12,6 +12,8 @@ from simsearch.errors import IndexMissing
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 DATABASE = "index.db"
+DAMAGED = "index.db.damaged"
+"""What a repair leaves of a damaged database."""
 
 
 def canonical(path: AnyPath) -> bytes:

@@ -157,6 +157,8 @@ def test_vectors_of_an_unknown_model_can_be_searched_by_photo(small_photos: Make
     picture(400).save(tmp_path / "new.png")
     with pytest.raises(ModelUnknown, match="'clip' were made elsewhere"):
         find_similar(tmp_path / "new.png", tmp_path / "index")
+    assert simsearch("index", "-i", tmp_path / "index").returncode == 0
+    picture(401).save(paths[0].parent / "new.png")
     done = simsearch("index", "-i", tmp_path / "index")
     assert done.returncode == 1
     assert b"only come in by simsearch import" in done.stderr

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from simsearch.engine.index import Index
 from simsearch.errors import IndexMissing, IndexUnwritable
-from simsearch.paths import DATABASE
+from simsearch.paths import DAMAGED, DATABASE
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.database import Database
 from simsearch.storage.schema import FORMAT
-from simsearch.storage.segments import sync_folder
+from simsearch.storage.segments import SegmentHeader, SegmentStore, sync_folder
 
 Note = Callable[[str], None]
 
@@ -26,14 +27,28 @@ def create_index(
     Tables and settings appear in one transaction, so that a crash leaves an index or none.
     """
     database = Database(folder / DATABASE, create=True)
+    try:
+        _create(folder, database, spec, weights_path, fallback, note)
+        return Index(folder, database)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _create(
+    folder: Path, database: Database, spec: EmbeddingSpec, weights_path: str, fallback: str | None, note: Note
+) -> None:
     if not migrations.check(database):
         _choose_journal(database, note)
+        # Segments without a database may be of one that is brought back; they are not written over.
+        header = SegmentHeader("", spec.id, spec.dim)
+        last = max(SegmentStore(folder / "segments", header).numbers_on_disk(), default=0)
         values = {
             "format": str(FORMAT),
             "uuid": uuid.uuid4().hex,
             "spec": spec.to_json(),
             "weights_path": weights_path,
-            "end": "[1, 0]",
+            "end": json.dumps([last + 1, 0]),
         }
         if fallback is not None:
             values["fallback"] = fallback
@@ -41,7 +56,6 @@ def create_index(
             migrations.create(connection)
             writer.put_settings(connection, values)
         sync_folder(folder)
-    return Index(folder, database)
 
 
 def open_for_writing(folder: Path, note: Note) -> Index:
@@ -51,15 +65,31 @@ def open_for_writing(folder: Path, note: Note) -> Index:
 
     Raises IndexMissing.
     """
-    _refuse_links(folder)
     if not (folder / DATABASE).exists():
         raise IndexMissing(f"There is no index at {folder}. Make one with: simsearch index FOLDER")
+    prepare_folder(folder)
     opened = Index.open_locked(folder)
-    _choose_journal(opened.database, note)
-    with opened.database.read() as connection:
-        segment, _ = catalog.end_of(catalog.read_settings(connection))
-        opened.segments.delete_others(catalog.segments_of(connection) | {segment})
+    try:
+        _choose_journal(opened.database, note)
+        delete_replaced(opened)
+    except BaseException:
+        opened.close()
+        raise
     return opened
+
+
+def delete_replaced(index: Index) -> None:
+    """Delete the segments that a compaction replaced, and those past the end that it was stopped in writing.
+
+    Nothing else: a file that no row names may belong to a database that is brought back. As long as the
+    database that a repair left is kept, nothing at all.
+    """
+    with index.database.read() as connection:
+        settings = catalog.read_settings(connection)
+        replaced, (last, _) = catalog.replaced_segments(settings), catalog.end_of(settings)
+        doomed = {n for n in index.segments.numbers_on_disk() if n > last or n in replaced}
+        if doomed and not (index.path / DAMAGED).exists():
+            index.segments.delete(doomed - catalog.segments_of(connection))
 
 
 def _choose_journal(database: Database, note: Note) -> None:

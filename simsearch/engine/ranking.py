@@ -97,7 +97,8 @@ def _ranked(
         # Bounds, order and ties are those of the float32 that is reported.
         scores = np.clip(exact, -1.0, 1.0).astype(np.float32).astype(np.float64)
         order = np.argsort(-scores, kind="stable")
-        enough = len(table) >= (len(allowed) if allowed is not None else snapshot.photos)
+        most = len(allowed) if allowed is not None else snapshot.photos
+        enough = len(table) >= most or size >= snapshot.rows
         ranked.append(_Ranked(table.pick(order), scores[order], enough))
     return ranked
 

@@ -55,7 +55,8 @@ def kept_digests(store: Path, *, side: int = SIDE) -> set[bytes]:
     with contextlib.suppress(sqlite3.Error):
         with contextlib.closing(_open_to_read(store)) as connection:
             query = "SELECT sha256 FROM thumbs WHERE side = ?"
-            return {bytes(row[0]) for row in connection.execute(query, (side,))}
+            rows = connection.execute(query, (side,))
+            return {row[0] for row in rows if isinstance(row[0], bytes)}
     return set()
 
 
@@ -66,9 +67,10 @@ def keep_only(store: Path, digests: set[bytes]) -> None:
     # The store is derived: where it cannot be written it stays as it is.
     with contextlib.suppress(sqlite3.Error):
         with contextlib.closing(sqlite3.connect(store, timeout=1, isolation_level=None)) as connection:
-            kept = {bytes(row[0]) for row in connection.execute("SELECT DISTINCT sha256 FROM thumbs")}
+            # A damaged row may hold anything but bytes.
+            kept = {row[0] for row in connection.execute("SELECT DISTINCT sha256 FROM thumbs")}
             connection.execute("BEGIN")
-            connection.executemany("DELETE FROM thumbs WHERE sha256 = ?", [(d,) for d in kept - digests])
+            connection.executemany("DELETE FROM thumbs WHERE sha256 IS ?", [(d,) for d in kept - digests])
             connection.execute("COMMIT")
             if kept - digests:
                 connection.execute("VACUUM")
@@ -80,7 +82,8 @@ def _look_up(store: Path, digest: bytes, side: int) -> bytes | None:
         with contextlib.closing(_open_to_read(store)) as connection:
             query = "SELECT jpeg FROM thumbs WHERE sha256 = ? AND side = ?"
             row = connection.execute(query, (digest, side)).fetchone()
-            return _unsealed(digest, bytes(row[0])) if row is not None else None
+            known = row is not None and isinstance(row[0], bytes)
+            return _unsealed(digest, row[0]) if known else None
     return None
 
 

@@ -90,8 +90,6 @@ class Embedder:
                 f"These vectors were made with {spec.precision} arithmetic, unknown to this version; "
                 "update simsearch, or index the photos again into a new index."
             )
-        if spec.backbone.startswith(NAMED):
-            get_backbone(spec.backbone)
         embedder = cls.__new__(cls)
         embedder._set_up(spec, weights_path, (device, runtime), note)
         return embedder
@@ -160,9 +158,11 @@ class Embedder:
     def load(self) -> Runner:
         """Load runtime and weights now, if that has not happened yet; `embed` does so by itself.
 
-        Raises WeightsMissing, WeightsRefused, DeviceUnavailable.
+        Raises WeightsMissing, WeightsRefused, DeviceUnavailable, ModelUnknown for vectors made elsewhere.
         """
         with self._lock:
+            if self.spec.backbone.startswith(NAMED):
+                get_backbone(self.spec.backbone)
             if self._runner is None:
                 self._runner = self._onnx_runner() if self.runtime == "onnx" else self._torch_runner()
             return self._runner

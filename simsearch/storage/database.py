@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.pool import QueuePool
 
 from simsearch.errors import IndexDamaged, IndexUnwritable, SimsearchError
@@ -22,7 +22,8 @@ BUSY_MS = 30_000
 # What is asked is always right: where SQLite finds no such table or a doubled key, its bytes are not ours.
 DAMAGE = (
     *("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_FORMAT", "SQLITE_SCHEMA"),
-    *("SQLITE_MISMATCH", "SQLITE_CONSTRAINT", "SQLITE_IOERR_SHORT_READ"),
+    *("SQLITE_MISMATCH", "SQLITE_CONSTRAINT", "SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_READ"),
+    "SQLITE_IOERR_CORRUPTFS",
 )
 NETWORK = {
     "nfs",
@@ -105,11 +106,27 @@ class Database:
         See https://www.sqlite.org/lang_vacuum.html
         """
         # A convenience: whoever is in the way is not to be disturbed, and a full disk loses nothing.
-        with contextlib.suppress(sqlite3.OperationalError):
+        with self._guard(), contextlib.suppress(sqlite3.OperationalError):
             with contextlib.closing(self._connect()) as connection:
                 connection.execute("PRAGMA busy_timeout=1000")
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def merge_log(self) -> bool:
+        """Merge the log into the database; False where it is too damaged for that.
+
+        Raises IndexUnwritable while somebody reads from the log.
+        """
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except (sqlite3.Error, UnicodeDecodeError):
+            return False
+        if busy:
+            raise IndexUnwritable(
+                f"{self.path} is being read. Close the programs that have it open, and run it again."
+            )
+        return True
 
     def close(self) -> None:
         """Close all connections; the last one out merges the log into the database."""
@@ -138,6 +155,8 @@ class Database:
             raise self._ours(exc.orig) from exc
         except sqlite3.Error as exc:
             raise self._ours(exc) from exc
+        except TimeoutError as exc:
+            raise IndexUnwritable(f"Too many threads read {self.path} at once. Try again.") from exc
         except UnicodeDecodeError as exc:
             # Python cannot read SQLite's own message where that quotes a damaged name.
             raise IndexDamaged(
@@ -186,5 +205,5 @@ def network_filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")
 
 
 def _has_unmerged_log(path: Path) -> bool:
-    log = path.with_name(path.name + "-wal")
-    return log.exists() and log.stat().st_size > 0
+    logs = [path.with_name(path.name + suffix) for suffix in ("-wal", "-journal")]
+    return any(log.exists() and log.stat().st_size > 0 for log in logs)

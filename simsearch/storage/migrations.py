@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from simsearch.errors import FormatUnknown
+from simsearch.errors import FormatUnknown, IndexDamaged
+from simsearch.storage.catalog import number, read_settings
 from simsearch.storage.database import Database
 from simsearch.storage.schema import APPLICATION_ID, FORMAT, metadata
 from simsearch.storage.writer import put_settings
@@ -36,12 +37,27 @@ def check(database: Database) -> bool:
         raise FormatUnknown(
             f"{database.path} is a database, but not one of simsearch. Name another folder with -i."
         )
+    if version != FORMAT and _stated(database) == FORMAT:
+        if int(database.pragma("user_version")) != version:
+            # Somebody has brought it forward between the looks.
+            return check(database)
+        raise IndexDamaged(f"The header of {database.path} is damaged. Run: simsearch verify")
     if version > FORMAT:
         raise FormatUnknown(
             f"{database.path.parent} has format {version}; this version reads up to {FORMAT}. "
             "Update simsearch; if it is no older than the index, run: simsearch verify"
         )
     return True
+
+
+def _stated(database: Database) -> int | None:
+    """The format as the settings say it, where they can be read and do."""
+    try:
+        with database.read() as connection:
+            settings = read_settings(connection)
+        return number(settings, "format", 0) if "format" in settings else None
+    except IndexDamaged:
+        return None
 
 
 def missing(database: Database) -> set[str]:
@@ -56,7 +72,7 @@ def missing(database: Database) -> set[str]:
 
 def is_old(database: Database) -> bool:
     """Whether a database that `check` found whole has an older format."""
-    return int(database.pragma("user_version")) < FORMAT
+    return 0 <= int(database.pragma("user_version")) < FORMAT
 
 
 def migrate(database: Database) -> None:

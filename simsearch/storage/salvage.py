@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from simsearch.errors import SimsearchError
+from simsearch.errors import IndexDamaged, IndexUnwritable
 from simsearch.storage.database import Database
 from simsearch.storage.schema import APPLICATION_ID, FORMAT, SEALED, seal, settings
 
@@ -32,14 +32,24 @@ def damaged(path: Path) -> Iterator[Database]:
             return
     with tempfile.TemporaryDirectory(prefix="simsearch-") as place:
         copy = Path(place) / path.name
-        for suffix in ("", "-wal"):
+        _copy(path, copy)
+        with closing(Database(copy)) as database:
+            yield database
+
+
+def _copy(path: Path, copy: Path) -> None:
+    try:
+        for suffix in ("", "-wal", "-journal"):
             source = path.with_name(path.name + suffix)
             if source.exists():
                 shutil.copyfile(source, copy.with_name(copy.name + suffix))
         with copy.open("r+b") as file:
             file.write(_header(copy.stat().st_size))
-        with closing(Database(copy)) as database:
-            yield database
+    except OSError as exc:
+        raise IndexUnwritable(
+            f"Cannot copy {path} to {copy.parent} to look at it: {exc.strerror or exc}. "
+            "Make room, or name another place by $TMPDIR."
+        ) from exc
 
 
 def sound_rows(database: Database, table: sa.Table) -> Iterator[Row]:
@@ -48,6 +58,13 @@ def sound_rows(database: Database, table: sa.Table) -> Iterator[Row]:
     for row in _walk(database, table):
         if seal(row[name] for name in names) == row["seal"]:
             yield {column.name: row[column.name] for column in table.columns}
+
+
+def lost_settings(database: Database) -> list[str]:
+    """The names, as they can be read, of settings that are not what was written."""
+    names = SEALED[settings.name]
+    rows = (row for row in _walk(database, settings) if seal(row[name] for name in names) != row["seal"])
+    return [str(row["key"]) for row in rows]
 
 
 def sound_settings(database: Database) -> dict[str, str]:
@@ -103,7 +120,7 @@ def _page(
     try:
         with database.read() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
-    except SimsearchError:
+    except IndexDamaged:
         return None
 
 
@@ -112,7 +129,7 @@ def _has_header(database: Database) -> bool:
         application, version = database.pragma("application_id"), database.pragma("user_version")
         with database.read() as connection:
             tables = set(connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars())
-    except SimsearchError:
+    except IndexDamaged:
         return False
     return (application, version) == (APPLICATION_ID, FORMAT) and SEALED.keys() <= tables
 

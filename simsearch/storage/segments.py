@@ -58,7 +58,6 @@ class SegmentStore:
 
     Rows are little-endian float32, (dim,), back to back after a 4096-byte header. How many of them count
     is said by the database: bytes past that were left by a crash and are overwritten by the next append.
-    A committed byte is never rewritten or cut.
     """
 
     def __init__(self, folder: Path, header: SegmentHeader, *, check_headers: bool = True) -> None:
@@ -83,7 +82,8 @@ class SegmentStore:
         """
         path = self.path(number)
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY | _NO_LINK, 0o644)
+            made = os.O_CREAT if start == 0 else 0
+            fd = os.open(path, os.O_RDWR | made | _BINARY | _NO_LINK, 0o644)
             try:
                 if start == 0:
                     _write(fd, self.header.encode(), 0)
@@ -96,6 +96,8 @@ class SegmentStore:
             if start == 0:
                 # Whoever made the file may have been stopped before its name was on the disk.
                 sync_folder(self._folder)
+        except FileNotFoundError as exc:
+            raise IndexDamaged(f"{path} is missing. {MEND}") from exc
         except OSError as exc:
             raise IndexUnwritable(
                 f"Cannot write {path}: {exc.strerror or exc}. What was committed before is safe; "
@@ -110,20 +112,17 @@ class SegmentStore:
     def read(self, places: Sequence[tuple[int, int]]) -> Vectors:
         """Rows at `places` [(segment, row)], float32 (len(places), dim), by planned reads.
 
-        The kernel is told of all rows first, then they are read in turn: cold rows cost a tenth of what
-        page faults cost, and nothing stays mapped.
+        The kernel is told of all rows first: cold rows cost a tenth of what page faults cost.
         """
         out = np.empty((len(places), self.header.dim), dtype="<f4")
         # Held until the end: another thread may let go of a segment meanwhile.
         handles = {number: self._handle(number) for number in {number for number, _ in places}}
         if sys.platform == "linux":
             for number, row in places:
-                os.posix_fadvise(
-                    handles[number].fd,
-                    HEADER + row * self._row_bytes,
-                    self._row_bytes,
-                    os.POSIX_FADV_WILLNEED,
-                )
+                offset = HEADER + row * self._row_bytes
+                # A hint; what the disk really says is said when it is read.
+                with contextlib.suppress(OSError):
+                    os.posix_fadvise(handles[number].fd, offset, self._row_bytes, os.POSIX_FADV_WILLNEED)
         for i, (number, row) in enumerate(places):
             self._read_rows(handles[number], number, row, out[i : i + 1])
         return out
@@ -131,8 +130,7 @@ class SegmentStore:
     def blocks(self, number: int, rows: NDArray[np.int64]) -> Iterator[Vectors]:
         """The given ascending `rows` of a segment, in blocks of about 4 MiB, for a pass through all.
 
-        They are read, not mapped: where a disk fails under a map the process is ended by SIGBUS, which no
-        error can be made of. Blocks that fit a cache cost little more than a map does.
+        They are read, not mapped: a disk that fails under a map ends the process by SIGBUS.
         """
         step = max(1, BLOCK_BYTES // self._row_bytes)
         for start in range(0, len(rows), step):
@@ -168,7 +166,7 @@ class SegmentStore:
     def restore_header(self, number: int) -> bool:
         """Write the header of a segment anew when it is not what it has to be; whether it was not.
 
-        The rows behind it prove themselves by their CRC-32. Raises IndexUnwritable.
+        Raises IndexUnwritable.
         """
         if self.has_header(number):
             return False
@@ -191,20 +189,16 @@ class SegmentStore:
         self._handles.clear()
 
     def keep_only(self, numbers: set[int]) -> None:
-        """Let go of all other segments, so that the disk gets the room of those that were replaced back.
-
-        A read that goes on in another thread keeps what it reads.
-        """
+        """Let go of all other segments; a read that goes on in another thread keeps what it reads."""
         for number in [number for number in list(self._handles) if number not in numbers]:
             self._handles.pop(number, None)
 
-    def delete_others(self, numbers: set[int]) -> None:
-        """Delete the files of all other segments; one that is in use may stay until the next time."""
-        self.keep_only(numbers)
-        for path in self._folder.glob("*.seg"):
-            if path.stem.isdecimal() and int(path.stem) not in numbers:
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
+    def delete(self, numbers: set[int]) -> None:
+        """Delete the files of segments; one that is in use may stay until the next time."""
+        for number in numbers:
+            self._handles.pop(number, None)
+            with contextlib.suppress(OSError):
+                self.path(number).unlink(missing_ok=True)
 
     def _read_rows(self, handle: _Handle, number: int, first: int, out: Vectors) -> None:
         try:
@@ -275,14 +269,23 @@ MEND = "Run: simsearch verify"
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable. Windows cannot open a folder, and NTFS logs names by itself."""
+    """Make the names in `folder` durable. Windows cannot open a folder, and NTFS logs names by itself.
+
+    Raises IndexUnwritable.
+    """
     if sys.platform == "win32":
         return
-    fd = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        raise IndexUnwritable(
+            f"The disk does not take the names in {folder}: {exc.strerror or exc}. What was committed before "
+            "is safe; make room or mend the disk, and run the same command again."
+        ) from exc
 
 
 def _write(fd: int, data: bytes, offset: int) -> None:

@@ -63,6 +63,18 @@ def next_generation(connection: sa.Connection) -> None:
     put_settings(connection, {GENERATION: str(generation(connection) + 1)})
 
 
+def highest_id(connection: sa.Connection) -> int:
+    """The highest id that a vector or content was ever given."""
+    last = [connection.execute(sa.select(sa.func.max(table.c.id))).scalar() for table in (vectors, contents)]
+    return max(sequence(connection), *(int(found or 0) for found in last))
+
+
+def sequence(connection: sa.Connection) -> int:
+    """The highest id that was ever given, as SQLite keeps it."""
+    found = connection.execute(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'")).scalar()
+    return found if isinstance(found, int) else 0
+
+
 def put_sequence(connection: sa.Connection, highest: int) -> None:
     """Let the next vector have an id past `highest`, where a greater one was given before and lost."""
     connection.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = 'vectors'"))
@@ -107,8 +119,7 @@ def drop_root(connection: sa.Connection, root_id: int) -> None:
 
 def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:
     """Add contents with their vectors, whose ids are never used again."""
-    sequence = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'")
-    vector_id = int(connection.execute(sequence).scalar() or 0)
+    vector_id = highest_id(connection)
     content_rows, vector_rows = [], []
     for item in new:
         vector_id += 1

@@ -62,7 +62,8 @@ class IvfView:
         """
         selector = None if allowed is None else faiss.IDSelectorBatch(allowed)
         wider = -(-k // self.setting.reranked)
-        nprobe = self.setting.nprobe * wider if allowed is None else self._ivf.nlist
+        some = allowed is None and k < len(self)
+        nprobe = self.setting.nprobe * wider if some else self._ivf.nlist
         return self._candidates(queries, max(k, self.setting.reranked), nprobe, selector)
 
     def add(self, ids: Ids, rows: Vectors) -> None:
@@ -73,15 +74,16 @@ class IvfView:
         """Write the index to `path` and wait until the disk has it."""
         try:
             faiss.write_index(self._index, os.fspath(path))
-        except RuntimeError as exc:
+            fd = os.open(path, os.O_RDWR)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except (RuntimeError, OSError) as exc:
+            reason = " ".join(str(exc).split())
             raise SimsearchError(
-                f"Cannot write the view {path}: {exc}. Make room and run: simsearch rebuild"
+                f"Cannot write the view {path}: {reason}. Make room and run: simsearch rebuild"
             ) from exc
-        fd = os.open(path, os.O_RDWR)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     @classmethod
     def read(cls, path: Path, setting: Setting) -> IvfView:

@@ -32,7 +32,7 @@ class Stage:
 
     `action` is the command, "INDEX" standing for the index. `goes_on` says that a run of `index` afterwards
     has to end with all photos; made vectors have no model to go on with. `mends` says that the start is
-    damaged, and that `index --repair` has to mend whatever is left of it.
+    damaged, and that `index --repair` has to mend whatever is left of it; `watched` that somebody reads it.
     """
 
     work: Path
@@ -43,6 +43,7 @@ class Stage:
     start: Path | None = None
     goes_on: bool = True
     mends: bool = False
+    watched: bool = False
 
 
 def check(stage: Stage, index: Path) -> None:
@@ -115,8 +116,13 @@ class Place:
         if stage.start is not None:
             shutil.copytree(stage.start, root, dirs_exist_ok=True)
         before = remember(root)
+        reader = sqlite3.connect(root / "index.db") if stage.watched else None
+        if reader is not None:
+            reader.execute("SELECT count(*) FROM settings").fetchall()
         action = [str(root) if word == "INDEX" else word for word in stage.action]
         crash = self.runner.run(action, root, kind, at)
+        if reader is not None:
+            reader.close()
         if kind == "kill" and at:
             power_cut(root, crash, before, cut)
             return root, crash, cut
@@ -148,6 +154,9 @@ def strike(stage: Stage, kind: str, at: int) -> bool:
     if crash.status == 3:
         assert crash.said.startswith("Error: "), crash.said
         assert crash.said.count("\n") == 1, crash.said
+    # What is the same need not be checked twice.
+    if cut is not None and contents(cut) == contents(root):
+        cut = None
     for index in (cut, root):
         if index is not None:
             try:
@@ -157,6 +166,12 @@ def strike(stage: Stage, kind: str, at: int) -> bool:
                 name = "after a power cut" if index == cut else "as it was left"
                 raise AssertionError(f"{kind} at event {at} ({where}), {name}: {exc}\n{crash.said}") from exc
     return True
+
+
+def contents(index: Path) -> dict[str, bytes]:
+    """The bytes of all that outlives the machine."""
+    files = (path for path in index.rglob("*") if path.is_file() and not path.name.endswith(("-shm", "LOCK")))
+    return {str(path.relative_to(index)): path.read_bytes() for path in files}
 
 
 def strike_all(

@@ -199,21 +199,25 @@ def test_every_point_of_a_run_that_goes_on(ground: Ground, third: Path, faults: 
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("command", ["compact", "remove", "prune", "import", "repair", "migrate"])
+@pytest.mark.parametrize("command", ["compact", "remove", "prune", "repair", "watched repair", "migrate"])
 def test_every_point_of(command: str, ground: Ground, request: pytest.FixtureRequest, faults: Faults) -> None:
-    tried = strike_all(stage_of(command, ground, request), ["kill", FULL, BROKEN, REFUSED])
-    count(faults, command, tried)
+    kinds = ["kill"] if command == "watched repair" else ["kill", FULL, BROKEN]
+    count(faults, command, strike_all(stage_of(command, ground, request), kinds))
+
+
+@pytest.mark.proof
+def test_every_point_of_an_import(ground: Ground, exported: Path, faults: Faults) -> None:
+    stage = ground.stage("import", "INDEX", str(exported))
+    count(faults, "import", strike_all(stage, ["kill", "tree", "worker", FULL, BROKEN]))
 
 
 def stage_of(command: str, ground: Ground, request: pytest.FixtureRequest) -> Stage:
     if command == "prune":
         stage: Stage = request.getfixturevalue("thinned")
         return stage
-    if command == "import":
-        return ground.stage("import", "INDEX", str(request.getfixturevalue("exported")))
-    if command == "repair":
+    if command.endswith("repair"):
         stage = ground.stage("again", "INDEX", "repair", start=request.getfixturevalue("rotten"))
-        return replace(stage, mends=True)
+        return replace(stage, mends=True, watched=command.startswith("watched"))
     if command == "migrate":
         return ground.stage("migrate", "INDEX", start=request.getfixturevalue("old"))
     start = request.getfixturevalue("pruned")
@@ -224,4 +228,4 @@ def stage_of(command: str, ground: Ground, request: pytest.FixtureRequest) -> St
 
 @pytest.mark.proof
 def test_every_point_of_a_rebuild(viewed: Stage, faults: Faults) -> None:
-    count(faults, "rebuild", strike_all(viewed, ["kill", FULL, BROKEN, REFUSED]))
+    count(faults, "rebuild", strike_all(viewed, ["kill", FULL, BROKEN]))

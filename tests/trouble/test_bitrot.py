@@ -26,6 +26,7 @@ from simsearch.engine.indexing import IndexingConfig
 from simsearch.engine.maintenance.thumbnails import make_thumbnails
 from simsearch.engine.maintenance.verify import verify
 from simsearch.engine.maintenance.view import rebuild
+from simsearch.errors import IndexDamaged
 from simsearch.media.thumbs import thumbnail
 from simsearch.models.choice import ModelChoice
 
@@ -120,7 +121,13 @@ def mend(base: Base, index: Path, mends: set[str], files: set[str]) -> str:
         return "rebuilt" if verify(index).ok and same_photos(base, index) else "BAD rebuilt"
     assert words == ["simsearch", "index", "--repair", "-i", str(index)], words
     notes: list[str] = []
-    report = index_folder((), index, config, note=notes.append)
+    try:
+        report = index_folder((), index, config, note=notes.append)
+    except IndexDamaged as lost:
+        # The name of a setting was lost, and may have been one of the person's.
+        if "is mended, but what a person had set is lost" not in str(lost):
+            raise
+        report = index_folder((), index)
     homeless = [note for note in notes if "Name it once more" in note]
     if homeless:
         report = index_folder(base.photos, index, IndexingConfig(batch_size=4))

@@ -7,14 +7,15 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 
-from simsearch.engine.create import open_for_writing
+from simsearch.engine.create import delete_replaced, open_for_writing
 from simsearch.engine.disk import bytes_below
 from simsearch.engine.index import Index
+from simsearch.engine.maintenance.verify import database_problems
 from simsearch.engine.maintenance.view import build_view
 from simsearch.engine.ranking import checked_rows
-from simsearch.errors import IndexUnwritable
+from simsearch.errors import IndexDamaged, IndexUnwritable
 from simsearch.media.thumbs import keep_only
-from simsearch.paths import existing_index
+from simsearch.paths import DATABASE, existing_index
 from simsearch.records import CompactReport
 from simsearch.storage import catalog, writer
 from simsearch.storage.lock import WriterLock
@@ -40,6 +41,9 @@ def compact(
     folder, note = existing_index(index), note or (lambda _: None)
     with WriterLock(folder), open_for_writing(folder, note) as opened:
         before = bytes_below(folder)
+        for problem in database_problems(opened.database):
+            # What is dropped is told by SQLite's indexes, which have no seal of their own.
+            raise IndexDamaged(f"{folder / DATABASE}: {problem}. Nothing was dropped. Run: simsearch verify")
         with opened.database.read() as connection:
             dropped = catalog.contents_without_file(connection)
             old = sorted(catalog.segments_of(connection, dropped))
@@ -48,9 +52,8 @@ def compact(
             opened.segments.open(old)
             _check_room(opened.segments, old)
             places, end = _copy(opened, old)
-            _switch(opened, dropped, places, end)
-            with opened.database.read() as connection:
-                opened.segments.delete_others(catalog.segments_of(connection) | {end[0]})
+            _switch(opened, dropped, places, end, old)
+            delete_replaced(opened)
             _tend_view(opened, len(dropped), note)
         opened.database.shrink()
         with opened.database.read() as connection:
@@ -100,14 +103,17 @@ def _copy(index: Index, old: Sequence[int]) -> tuple[Places, tuple[int, int]]:
     return places, (segment, row)
 
 
-def _switch(index: Index, dropped: Sequence[int], places: Places, end: tuple[int, int]) -> None:
+def _switch(
+    index: Index, dropped: Sequence[int], places: Places, end: tuple[int, int], old: Sequence[int]
+) -> None:
     """The one transaction that forgets the old places and names the new ones."""
     with index.database.write() as connection:
         # Without the log, pages that spill from the cache would lock readers out before the commit.
         connection.exec_driver_sql("PRAGMA cache_spill=OFF")
         writer.drop_contents(connection, dropped)
         writer.move_vectors(connection, places)
-        writer.put_settings(connection, {"end": json.dumps(list(end))})
+        replaced = sorted({*old, *catalog.replaced_segments(catalog.read_settings(connection))})
+        writer.put_settings(connection, {"end": json.dumps(list(end)), "replaced": json.dumps(replaced)})
 
 
 def _tend_view(index: Index, dropped: int, note: Callable[[str], None]) -> None:

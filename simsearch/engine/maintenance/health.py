@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import zlib
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.errors import IndexDamaged
+from simsearch.errors import IndexDamaged, IndexUnwritable
 from simsearch.storage.catalog import VectorTable
 from simsearch.storage.segments import SegmentStore
 
@@ -23,7 +24,10 @@ def sound_vectors(segments: SegmentStore, table: VectorTable) -> NDArray[np.bool
         inside = inside[np.argsort(table.rows[inside], kind="stable")]
         try:
             good[inside] = _hold(segments, number, table, inside)
-        except IndexDamaged:
+        except IndexDamaged as exc:
+            if isinstance(exc.__cause__, OSError) and exc.__cause__.errno not in (errno.EIO, errno.ENOENT):
+                # Nothing is said of the bytes by a right that lacks or a server that is away.
+                raise IndexUnwritable(str(exc)) from exc
             # A disk that fails in one place is read around it.
             good[inside] = [_holds(segments, number, table, place) for place in inside.tolist()]
     return good

@@ -20,17 +20,20 @@ import sqlalchemy as sa
 from simsearch.engine.maintenance.health import sound_vectors
 from simsearch.engine.maintenance.verify import BEYOND_REPAIR, verify
 from simsearch.errors import FormatUnknown, IndexDamaged, IndexUnwritable
-from simsearch.paths import DATABASE
-from simsearch.spec import EmbeddingSpec
+from simsearch.paths import DAMAGED, DATABASE
+from simsearch.spec import NAMED, EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.catalog import WHOLE, VectorTable
 from simsearch.storage.database import Database
-from simsearch.storage.salvage import damaged, sound_rows, sound_settings
+from simsearch.storage.salvage import damaged, lost_settings, sound_rows, sound_settings
 from simsearch.storage.schema import FORMAT, contents, files, roots, vectors
 from simsearch.storage.segments import SegmentHeader, SegmentStore, sync_folder
 
 AGAIN = "its record was damaged; it is read again when its disk is here"
+IMPORT = "its vector was damaged; import it again"
 PAGE = 2000
+LOGS = ("-wal", "-shm", "-journal")
+MADE_AGAIN = {"uuid", "format", "end", "replaced", "view", "weights_path", "fallback", catalog.GENERATION}
 
 Row = dict[str, Any]
 Note = Callable[[str], None]
@@ -38,14 +41,22 @@ Note = Callable[[str], None]
 
 @dataclass
 class _Kept:
-    """What was carried over: ids of roots and contents that are whole, and counts for a person."""
+    """What was carried over: ids of roots and contents that are whole, and counts for a person.
+
+    `highest` is the greatest id and `last_segment` the greatest number that was ever seen; `reason` is what
+    is said of a file whose picture is lost, `rules` names settings of a person that are.
+    """
 
     roots: set[int] = field(default_factory=set)
     contents: set[int] = field(default_factory=set)
+    segments: set[int] = field(default_factory=set)
     highest: int = 0
     files: int = 0
     again: int = 0
     homeless: int = 0
+    last_segment: int = 0
+    reason: str = AGAIN
+    rules: tuple[str, ...] = ()
 
 
 def repair(folder: Path, note: Note) -> None:
@@ -57,10 +68,25 @@ def repair(folder: Path, note: Note) -> None:
 
     Raises IndexDamaged when not even the model of the index can be read, IndexUnwritable.
     """
-    if all(problem.file.startswith("views") for problem in verify(folder).problems):
+    if all(problem.file.startswith("views") for problem in verify(folder, locked=True).problems):
         # A lost view is built again at the end of every run.
         return
     new = folder / f"{DATABASE}.mended"
+    try:
+        lost = _write_anew(folder, new, note)
+        _swap(folder, new)
+    except OSError as exc:
+        raise IndexUnwritable(
+            f"Cannot mend {folder}: {exc.strerror or exc} ({exc.filename}). Check permissions and free space."
+        ) from exc
+    finally:
+        with contextlib.suppress(OSError):
+            _remove(new)
+    _tell(lost, folder, note)
+
+
+def _write_anew(folder: Path, new: Path, note: Note) -> _Kept:
+    """The new database beside the old one, and what it holds."""
     _remove(new)
     with damaged(folder / DATABASE) as source:
         settings = sound_settings(source)
@@ -71,27 +97,21 @@ def repair(folder: Path, note: Note) -> None:
         settings.setdefault("uuid", uuid.uuid4().hex)
         segments = _segments(folder, settings)
         _mend_headers(segments, note)
-        try:
-            with contextlib.closing(Database(new, create=True)) as target:
-                with target.write() as connection:
-                    migrations.create(connection)
-                    kept = _carry_over(source, connection, segments, settings)
-        except OSError as exc:
-            raise IndexUnwritable(f"Cannot write {new}: {exc.strerror or exc}. Make room.") from exc
-    _swap(folder, new)
-    _tell(kept, folder, note)
+        with contextlib.closing(Database(new, create=True)) as target:
+            with target.write() as connection:
+                migrations.create(connection)
+                return _carry_over(source, connection, segments, settings)
 
 
 def _refuse_foreign(folder: Path, settings: dict[str, str]) -> None:
     """Raises FormatUnknown where not a flipped bit but another version made the format what it is."""
-    with contextlib.closing(Database(folder / DATABASE)) as database:
-        try:
-            migrations.check(database)
-        except FormatUnknown:
-            if settings.get("format") != str(FORMAT):
-                raise
-        except IndexDamaged:
-            return
+    stated = settings.get("format")
+    if stated is None:
+        with contextlib.closing(Database(folder / DATABASE)) as database:
+            with contextlib.suppress(IndexDamaged):
+                stated = str(database.pragma("user_version"))
+    if stated is not None and stated != str(FORMAT):
+        raise FormatUnknown(f"{folder} has format {stated}; this version mends format {FORMAT} only.")
 
 
 def _segments(folder: Path, settings: dict[str, str]) -> SegmentStore:
@@ -109,24 +129,29 @@ def _mend_headers(segments: SegmentStore, note: Note) -> None:
 def _carry_over(
     source: Database, connection: sa.Connection, segments: SegmentStore, settings: dict[str, str]
 ) -> _Kept:
-    kept = _Kept()
+    named = EmbeddingSpec.from_json(settings["spec"]).backbone.startswith(NAMED)
+    kept = _Kept(reason=IMPORT if named else AGAIN)
+    kept.rules = tuple(key for key in lost_settings(source) if key not in MADE_AGAIN)
+    kept.highest = _sequence(source)
     for page in _pages(sound_rows(source, roots)):
         kept.roots |= {row["id"] for row in page}
         _insert(connection, roots, page)
     sound = {row["id"] for row in sound_rows(source, contents)}
+    kept.highest = max([kept.highest, *sound])
     for page in _pages(sound_rows(source, vectors)):
         kept.highest = max(kept.highest, *(row["id"] for row in page))
+        kept.last_segment = max(kept.last_segment, *(row["segment"] for row in page))
         good = sound_vectors(segments, _table(page))
         whole = [
             row for row, ok in zip(page, good.tolist(), strict=True) if ok and row["content_id"] in sound
         ]
         kept.contents |= {row["content_id"] for row in whole if row["part"] == WHOLE}
+        kept.segments |= {row["segment"] for row in whole}
         _insert(connection, vectors, whole)
     for page in _pages(row for row in sound_rows(source, contents) if row["id"] in kept.contents):
         _insert(connection, contents, page)
     for page in _pages(sound_rows(source, files)):
         _keep_files(connection, page, kept)
-    kept.highest = max(kept.highest, _sequence(source))
     _keep_settings(connection, settings, segments, kept)
     return kept
 
@@ -138,7 +163,8 @@ def _keep_files(connection: sa.Connection, page: list[Row], kept: _Kept) -> None
     for row in here:
         lost = row["content_id"] is not None and row["content_id"] not in kept.contents
         if lost:
-            row = {**row, "content_id": None, "reason": AGAIN, "transient": True}
+            kept.highest = max(kept.highest, row["content_id"])
+            row = {**row, "content_id": None, "reason": kept.reason, "transient": kept.reason == AGAIN}
             row |= writer.sealed(files, row)
         kept.again += lost
         kept.files += not lost
@@ -156,7 +182,9 @@ def _keep_settings(
     connection: sa.Connection, settings: dict[str, str], segments: SegmentStore, kept: _Kept
 ) -> None:
     # A place that was committed is never written again, so that the next vector goes to a new segment.
-    last = max([*segments.numbers_on_disk(), 0])
+    last = max([kept.last_segment, *segments.numbers_on_disk()])
+    with contextlib.suppress(IndexDamaged):
+        last = max(last, catalog.end_of(settings)[0])
     # More commits than can have been where their number was lost: readers take it for a new one.
     settings.setdefault(catalog.GENERATION, str(int(time.time())))
     known = {writer.rules_key(root_id) for root_id in kept.roots}
@@ -166,7 +194,10 @@ def _keep_settings(
         for key, value in settings.items()
         if key != "view" and (not key.startswith("rules:") or key in known)
     }
-    writer.put_settings(connection, {**values, "end": json.dumps([last + 1, 0])})
+    # What holds no sound vector any more may be deleted once the damaged database is.
+    replaced = sorted({*catalog.replaced_segments(settings), *segments.numbers_on_disk()} - kept.segments)
+    end = {"format": str(FORMAT), "end": json.dumps([last + 1, 0]), "replaced": json.dumps(replaced)}
+    writer.put_settings(connection, {**values, **end})
     writer.put_sequence(connection, kept.highest)
 
 
@@ -190,35 +221,49 @@ def _pages(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 
 def _swap(folder: Path, new: Path) -> None:
-    """Put the new database in the place of the old one, which is kept under another name."""
-    old, aside = folder / DATABASE, folder / f"{DATABASE}.damaged"
+    """Put the new database in the place of the old one, which is kept under another name.
+
+    Raises OSError, and IndexUnwritable while somebody reads from the old one's log.
+    """
+    old, aside = folder / DATABASE, folder / DAMAGED
+    with contextlib.closing(Database(old)) as database:
+        merged = database.merge_log()
+    _remove(aside)
     try:
-        aside.unlink(missing_ok=True)
-        try:
-            os.link(old, aside)
-        except OSError:
-            shutil.copyfile(old, aside)
-        # A log of the old one would be taken for a log of the new one.
-        _remove(old, itself=False)
-        new.replace(old)
-        sync_folder(folder)
-    except OSError as exc:
-        raise IndexUnwritable(f"Cannot replace {old}: {exc.strerror or exc}. Check its permissions.") from exc
+        os.link(old, aside)
+    except OSError:
+        shutil.copyfile(old, aside)
+    # A log of the old one would be taken for a log of the new one.
+    for suffix in LOGS:
+        log = old.with_name(old.name + suffix)
+        if merged or suffix == "-shm":
+            log.unlink(missing_ok=True)
+        elif log.exists():
+            log.replace(aside.with_name(aside.name + suffix))
+    sync_folder(folder)
+    new.replace(old)
+    sync_folder(folder)
 
 
-def _remove(path: Path, *, itself: bool = True) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        if suffix or itself:
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+def _remove(path: Path) -> None:
+    for suffix in ("", *LOGS):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _tell(kept: _Kept, folder: Path, note: Note) -> None:
     note(
-        f"Mended {folder}: {kept.files} files are kept as they were, {kept.again} are read again. "
-        f"The damaged database is kept as {DATABASE}.damaged; delete it when all is well."
+        f"Mended {folder}: {kept.files} files are kept as they were, {kept.again} have to be "
+        f"{'read' if kept.reason == AGAIN else 'imported'} again. "
+        f"The damaged database is kept as {DAMAGED}; delete it when all is well."
     )
     if kept.homeless:
         note(
             f"The folder of {kept.homeless} files can no longer be read from the index. Name it once more: "
             f"simsearch index FOLDER -i {folder}; nothing of it is embedded again."
+        )
+    if kept.rules:
+        names = ", ".join(kept.rules)
+        raise IndexDamaged(
+            f"{folder} is mended, but what a person had set is lost ({names}), so that nothing was read. "
+            "Run simsearch index, with --exclude, --hidden or --max-pixels where you had given them."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +20,7 @@ from simsearch.media.files import FileUnreadable, OpenFile
 from simsearch.media.scan import root_state
 from simsearch.paths import DATABASE, existing_index, join, text
 from simsearch.records import Problem, VerifyReport
-from simsearch.storage import catalog, migrations
+from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.catalog import FileRow, Root, VectorTable
 from simsearch.storage.database import Database
 from simsearch.storage.salvage import damaged, sound_settings
@@ -35,12 +36,14 @@ def verify(
     *,
     deep: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    locked: bool = False,
 ) -> VerifyReport:
     """Check the whole index: SQLite's own check, every row's seal, every vector's CRC-32, the view's SHA-256.
 
     Args:
         deep: also read every indexed file again and compare its SHA-256.
         progress: called with the files read so far and their number.
+        locked: whether the caller holds the index's lock, which an older format needs.
 
     Nothing is changed. Raises IndexMissing when there is no index.
     """
@@ -48,10 +51,10 @@ def verify(
     problems: list[Problem] = []
     checked = 0
     try:
-        _bring_forward(folder)
+        _bring_forward(folder, locked)
         with closing(Database(folder / DATABASE)) as database:
             mend = f"simsearch index --repair -i {shlex.quote(str(folder))}"
-            problems += [Problem(DATABASE, what, mend) for what in _database_problems(database)]
+            problems += [Problem(DATABASE, what, mend) for what in database_problems(database)]
         if not problems:
             with Index.open(folder) as opened:
                 _check_settings(opened)
@@ -64,12 +67,12 @@ def verify(
     return VerifyReport(str(folder), checked, tuple(problems))
 
 
-def _bring_forward(folder: Path) -> None:
+def _bring_forward(folder: Path, locked: bool) -> None:
     """An index of an older format is checked as what it becomes when it is opened."""
     with closing(Database(folder / DATABASE)) as database:
         if not (migrations.check(database) and migrations.is_old(database)):
             return
-    Index.open(folder).close()
+    (Index.open_locked if locked else Index.open)(folder).close()
 
 
 def _without_advice(error: SimsearchError) -> str:
@@ -90,17 +93,25 @@ def _mend(folder: Path, error: SimsearchError) -> str:
     return f"simsearch index --repair -i {shlex.quote(str(folder))}"
 
 
-def _database_problems(database: Database) -> Iterator[str]:
+def database_problems(database: Database) -> Iterator[str]:
+    """What is wrong with a database: its pages, indexes, references, ids and seals. Raises IndexDamaged."""
     with database.read() as connection:
         for (line,) in connection.exec_driver_sql("PRAGMA integrity_check"):
             if line != "ok":
                 yield f"SQLite: {line}"
-        for row in connection.exec_driver_sql("PRAGMA foreign_key_check"):
-            yield f"SQLite: a row of {row[0]} refers to nothing"
+        lost = Counter(row[0] for row in connection.exec_driver_sql("PRAGMA foreign_key_check"))
+        for table, rows in lost.items():
+            yield f"SQLite: {rows} rows of {table} refer to nothing"
     if not migrations.check(database):
         raise IndexDamaged("the index was never finished")
     for name in sorted(migrations.missing(database)):
         yield f"SQLite: there is no {name}"
+    with database.read() as connection:
+        lacking = catalog.contents_without_vector(connection)
+        if lacking:
+            yield f"SQLite: {lacking} pictures have no vector"
+        if writer.highest_id(connection) > writer.sequence(connection):
+            yield "SQLite: its count of ids is lost"
     for table in TABLES:
         with database.read() as connection:
             for _ in catalog.sealed_rows(connection, table, table.select()):
@@ -112,6 +123,7 @@ def _check_settings(index: Index) -> None:
     with index.database.read() as connection:
         settings = catalog.read_settings(connection)
     catalog.end_of(settings)
+    catalog.replaced_segments(settings)
     for key in settings:
         if key.startswith("rules:"):
             catalog.rules_of(settings, key)
@@ -132,12 +144,19 @@ def _vector_problems(index: Index, mend: str) -> tuple[int, list[Problem]]:
 
 
 def _header_problems(index: Index, mend: str) -> Iterator[Problem]:
-    with index.database.read() as connection:
-        numbers = sorted(catalog.segments_of(connection))
-    for number in numbers:
-        if not index.segments.has_header(number):
-            what = "its header is not what was written" if index.segments.rows_on_disk(number) else "missing"
-            yield Problem(_segment_name(index, number), what, mend)
+    seen = -1
+    while True:
+        with index.database.read() as connection:
+            generation = catalog.generation(connection)
+            numbers = sorted(catalog.segments_of(connection))
+        bad = [number for number in numbers if not index.segments.has_header(number)]
+        if not bad or generation == seen:
+            break
+        # Compaction may have taken one away between the two looks.
+        seen = generation
+    for number in bad:
+        what = "its header is not what was written" if index.segments.rows_on_disk(number) else "missing"
+        yield Problem(_segment_name(index, number), what, mend)
 
 
 def _bad_rows(index: Index, segments: SegmentStore, after: int) -> tuple[VectorTable, VectorTable]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simsearch.engine.create import open_for_writing
 from simsearch.engine.index import Index
 from simsearch.engine.snapshot import EXACT_UP_TO, ViewRecord, file_digest, load_view, table_blocks
+from simsearch.errors import IndexUnwritable
 from simsearch.paths import existing_index
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog, writer
@@ -69,24 +70,26 @@ def build_view(index: Index, kind: str, recall: float, note: Note) -> None:
     from simsearch.views.faiss_view import IvfView
 
     with index.database.read() as connection:
-        table, _ = catalog.live_vectors(connection)
-    if kind == "exact" or (kind == "auto" and len(table) <= EXACT_UP_TO):
+        _, photos = catalog.live_vectors(connection)
+        table = catalog.whole_vectors(connection)
+    if kind == "exact" or (kind == "auto" and photos <= EXACT_UP_TO):
         _adopt(index, None)
         return
-    note(f"Building the search view of {len(table)} photos")
+    note(f"Building the search view of {photos} photos")
     view = IvfView.build(lambda: table_blocks(table, index.segments), len(table), recall=recall)
     _save(index, view, int(table.ids[-1]), len(table))
 
 
 def _extend(index: Index, record: ViewRecord) -> None:
-    snapshot = index.snapshot()
+    with index.database.read() as connection:
+        tail = catalog.whole_vectors(connection, after=record.last_id)
     # The view in memory is shared with readers of this process; the copy that grows is read from disk.
     view = load_view(index.path, record)
     if view is None:
         return
-    for ids, rows in snapshot.blocks():
+    for ids, rows in table_blocks(tail, index.segments):
         view.add(ids, rows)
-    _save(index, view, int(snapshot.table.ids[-1]), record.trained_on)
+    _save(index, view, int(tail.ids[-1]), record.trained_on)
 
 
 def _save(index: Index, view: IvfView, last_id: int, trained_on: int) -> None:
@@ -95,13 +98,19 @@ def _save(index: Index, view: IvfView, last_id: int, trained_on: int) -> None:
     number = 1 + max((int(f.stem) for f in folder.glob("*.faiss") if f.stem.isdigit()), default=0)
     path, temporary = folder / f"{number}.faiss", folder / f"{number}.faiss.new"
     view.write(temporary)
-    temporary.replace(path)
+    try:
+        temporary.replace(path)
+        size, digest = path.stat().st_size, file_digest(path)
+    except OSError as exc:
+        raise IndexUnwritable(
+            f"Cannot put the view {path} into its place: {exc.strerror or exc}. Run again: simsearch rebuild"
+        ) from exc
     sync_folder(folder)
     record = ViewRecord(
         file=path.name,
         kind=view.kind,
-        size=path.stat().st_size,
-        sha256=file_digest(path),
+        size=size,
+        sha256=digest,
         last_id=last_id,
         trained_on=trained_on,
         nprobe=view.setting.nprobe,

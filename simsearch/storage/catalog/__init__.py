@@ -6,6 +6,7 @@ from simsearch.storage.catalog.contents import (
     contents_by_id,
     contents_only_in,
     contents_without_file,
+    contents_without_vector,
     count,
     digests,
 )
@@ -29,6 +30,7 @@ from simsearch.storage.catalog.settings import (
     number,
     parsed,
     read_settings,
+    replaced_segments,
     rules_of,
 )
 from simsearch.storage.catalog.vectors import (
@@ -39,6 +41,7 @@ from simsearch.storage.catalog.vectors import (
     segments_of,
     vectors_in_segment,
     vectors_where,
+    whole_vectors,
 )
 
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
     "contents_by_id",
     "contents_only_in",
     "contents_without_file",
+    "contents_without_vector",
     "count",
     "digests",
     "end_of",
@@ -68,10 +72,12 @@ __all__ = [
     "parsed",
     "read_roots",
     "read_settings",
+    "replaced_segments",
     "rules_of",
     "sealed_rows",
     "segments_of",
     "skipped_files",
     "vectors_in_segment",
     "vectors_where",
+    "whole_vectors",
 ]

@@ -46,6 +46,12 @@ def contents_without_file(connection: sa.Connection) -> list[int]:
     return list(connection.execute(sa.select(contents.c.id).where(~has_file)).scalars())
 
 
+def contents_without_vector(connection: sa.Connection) -> int:
+    """How many pictures have no vector; in a whole index none."""
+    has_vector = sa.exists().where(vectors.c.content_id == contents.c.id)
+    return int(connection.execute(sa.select(sa.func.count(contents.c.id)).where(~has_vector)).scalar() or 0)
+
+
 def contents_only_in(connection: sa.Connection, file_ids: set[int]) -> set[int]:
     """The ids of pictures all of whose files are among `file_ids`."""
     touched: set[int] = set()

@@ -39,6 +39,11 @@ def end_of(found: Mapping[str, str]) -> tuple[int, int]:
     return parsed("end", found.get("end", ""), _place)
 
 
+def replaced_segments(found: Mapping[str, str]) -> set[int]:
+    """The segments that were replaced and whose files may be deleted. Raises IndexDamaged."""
+    return parsed("replaced", found.get("replaced", "[]"), lambda value: {_count(item) for item in value})
+
+
 def rules_of(found: Mapping[str, str], key: str) -> tuple[tuple[str, ...], bool]:
     """What a root passes over: patterns, and whether hidden files are taken. Raises IndexDamaged."""
     return parsed(key, found.get(key, "{}"), _rules)

@@ -81,6 +81,14 @@ def vectors_where(connection: sa.Connection, column: str, values: Sequence[int])
     return found.pick(np.argsort(found.ids))
 
 
+def whole_vectors(connection: sa.Connection, *, after: int = 0) -> VectorTable:
+    """The whole-picture vectors with ids past `after`, those of pictures without a file too.
+
+    A view holds them all: a picture that comes back is adopted under its old id.
+    """
+    return _table(connection, vectors.c.id > after)
+
+
 def all_vectors(connection: sa.Connection, *, after: int = 0, limit: int = 100_000) -> VectorTable:
     """Every vector row, those without a file too, a page at a time."""
     return _table(connection, vectors.c.id > after, limit=limit, whole=False)
