@@ -12,6 +12,7 @@ from pathlib import Path
 from conftest import REPO
 
 from benchmarks.cli_docs import PAGE, page
+from benchmarks.reliability import BEGIN, END
 from simsearch.cli.app import COMMANDS, MAINTENANCE
 
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -55,3 +56,18 @@ def test_every_module_that_a_document_tells_to_run_exists() -> None:
     for module in modules:
         place = REPO / module.replace(".", "/")
         assert place.with_suffix(".py").exists() or (place / "__main__.py").exists()
+
+
+def test_the_table_of_faults_is_what_the_proofs_that_exist_counted() -> None:
+    text = (REPO / "docs" / "reliability.md").read_text(encoding="utf-8")
+    table = text[text.index(BEGIN) : text.index(END)]
+    row = r"^\| (.+?) \| ([\d,]+) \| ([\d,]+) \| ([\d,]*) \| 0 \| `pytest -m proof (.+?)` \|$"
+    rows = re.findall(row, table, re.MULTILINE)
+    assert len(rows) == table.count("\n| ") - 1
+    for _, tried, survived, _, command in rows:
+        file, name = command.partition("[")[0].split("::")
+        assert f"\ndef {name}(" in (REPO / file).read_text(encoding="utf-8"), command
+        assert tried == survived
+    kills = sum(int(tried.replace(",", "")) for what, tried, *_ in rows if "kill -9" in what)
+    assert kills >= 1000
+    assert f"{kills:,} of them kill points; 0 lost." in table

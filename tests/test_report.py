@@ -196,6 +196,10 @@ def test_info_and_verify_say_what_matters() -> None:
     assert "no problem" in verify_table(VerifyReport("/i", 5, ()))
     problem = Problem("index.db", "a row differs", "simsearch index /p")
     assert "simsearch index /p" in verify_table(VerifyReport("/i", 5, (problem,)))
+    many = verify_table(VerifyReport("/i", 99, (problem,) * 70))
+    assert "70 problems" in many
+    assert many.count("simsearch index /p") == 50
+    assert many.splitlines()[-1] == "and 20 more; --json lists them all"
 
 
 @pytest.mark.parametrize(

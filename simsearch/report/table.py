@@ -26,6 +26,7 @@ class Screen:
 
 
 PLAIN = Screen()
+SHOWN_PROBLEMS = 50
 
 
 def query_table(result: QueryResult, screen: Screen = PLAIN) -> str:
@@ -84,10 +85,13 @@ def verify_table(report: VerifyReport, screen: Screen = PLAIN) -> str:
     if report.ok:
         return f"{visible(report.index)}: {report.checked} vectors checked, no problem found\n"
     table = _table(("file", "left"), ("problem", "left"), ("what mends it", "left"))
-    for problem in report.problems:
+    for problem in report.problems[:SHOWN_PROBLEMS]:
         table.add_row(_name(problem.file), _name(problem.what), _name(problem.mend))
-    found = f"{len(report.problems)} problem{'s' * (len(report.problems) != 1)}"
-    return _render(screen, f"{visible(report.index)}: {report.checked} vectors checked, {found}", table)
+    found = f"{report.checked} vectors checked, {len(report.problems)} problem"
+    found += "s" * (len(report.problems) != 1)
+    left = len(report.problems) - SHOWN_PROBLEMS
+    more = [f"and {left} more; --json lists them all"] if left > 0 else []
+    return _render(screen, f"{visible(report.index)}: {found}", table, *more)
 
 
 def models_table(models: Sequence[Mapping[str, object]], screen: Screen = PLAIN) -> str:

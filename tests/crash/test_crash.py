@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -45,8 +46,18 @@ class Ground:
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    work = tmp_path_factory.mktemp("crash")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in memory where there is one: thousands of syncs are struck, none of them need reach a disk."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free > 1 << 29:
+        with tempfile.TemporaryDirectory(dir=memory) as place:
+            yield Path(place)
+    else:
+        yield tmp_path_factory.mktemp("crash")
+
+
+@pytest.fixture(scope="module")
+def ground(work: Path) -> Ground:
     photos = work / "photos"
     photos.mkdir()
     for i in range(PHOTOS):
