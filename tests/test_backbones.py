@@ -27,15 +27,12 @@ from simsearch.models.weights.checkpoint import read_checkpoint
 
 ALL = {record.name: record for record in list_backbones() if record.architecture.startswith("torchvision:")}
 # One of most families, the smallest there is.
-QUICK = (
-    *("resnet18", "googlenet", "shufflenet_v2_x0_5", "mobilenet_v3_small", "mnasnet0_5"),
-    *("regnet_y_400mf", "efficientnet_b0"),
-)
+QUICK = ("resnet18", "googlenet", "mobilenet_v3_small", "efficientnet_b0")
 # One of every other family. All 78 are exported and compared by python -m benchmarks backbones, in an hour.
 FAMILIES = (
     *("alexnet", "vgg11", "vgg16_bn", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "densenet121"),
-    *("inception_v3", "mobilenet_v2", "mobilenet_v3_large", "mnasnet1_3", "shufflenet_v2_x2_0"),
-    *("regnet_x_400mf", "regnet_y_3_2gf", "efficientnet_b3", "efficientnet_v2_s", "convnext_tiny"),
+    *("inception_v3", "mobilenet_v2", "mobilenet_v3_large", "mnasnet0_5", "shufflenet_v2_x0_5"),
+    *("regnet_x_400mf", "regnet_y_400mf", "efficientnet_b3", "efficientnet_v2_s", "convnext_tiny"),
     *("vit_b_16", "swin_t", "swin_v2_t", "maxvit_t"),
 )
 PHOTOS = 5

@@ -47,7 +47,7 @@ class Ground:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in memory where there is one: thousands of syncs are struck, none of them need reach a disk."""
+    """A folder in memory where there is one: of thousands of syncs none need reach a disk."""
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > 1 << 29:
         with tempfile.TemporaryDirectory(dir=memory) as place:

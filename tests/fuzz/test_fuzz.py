@@ -36,14 +36,14 @@ from simsearch.storage.writer import FileChange
 
 SECONDS = 10
 COUNTS = {
-    "worker": 800,
+    "worker": 400,
     "frames": 3000,
     "worker-process": 40,
-    "segment": 1000,
+    "segment": 500,
     "settings": 20,
-    "opener": 40,
+    "opener": 20,
     "tables": 100,
-    "checkpoint": 200,
+    "checkpoint": 100,
     "view": 15,
     "sniffers": 3000,
 }

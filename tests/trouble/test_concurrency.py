@@ -162,7 +162,7 @@ def rivals(photos: Path, index: Path, tmp_path: Path) -> list[tuple[str | os.Pat
 def test_two_that_make_the_same_new_index_are_one_that_does_and_one_that_is_told(
     small_photos: Maker, tmp_path: Path
 ) -> None:
-    race_for_a_new_index(small_photos(60), tmp_path / "index")
+    race_for_a_new_index(small_photos(30), tmp_path / "index")
 
 
 @pytest.mark.proof
@@ -826,6 +826,7 @@ def test_a_clock_set_back_during_a_run_and_after_it_loses_nothing(
     assert set(read_index(index).ids) - set(ids) == {161, 162, 163}
 
 
+@pytest.mark.proof
 def test_photos_from_the_future_are_indexed_once_and_their_changes_noticed(
     machine: Machine, commented: Maker, tmp_path: Path
 ) -> None:
