@@ -131,6 +131,9 @@ class Place:
 
 def enter(work: Path, shim: Path) -> None:
     """Begin a process of the pool."""
+    # Each on a core of its own: more threads than cores would only wait for each other.
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
     migrations.STEPS[0] = format0.step
     Place.here = Place(work, shim)
 

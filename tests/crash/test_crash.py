@@ -27,6 +27,7 @@ from simsearch.models.choice import ModelChoice
 
 PHOTOS, THIRD = 24, 8
 FULL, QUOTA, BROKEN = f"error:{errno.ENOSPC}:all", f"error:{errno.EDQUOT}:all", f"error:{errno.EIO}"
+KILLS = ("kill", "tree", "worker")
 REFUSED = f"error:{errno.EACCES}"
 Faults = Callable[..., None]
 
@@ -200,13 +201,13 @@ def count(faults: Faults, name: str, tried: dict[str, int]) -> None:
 @pytest.mark.proof
 def test_every_point_of_a_first_run(ground: Ground, faults: Faults) -> None:
     stage = ground.stage("index", "INDEX", str(ground.photos))
-    count(faults, "index, first run", strike_all(stage, ["kill", "tree", "worker", FULL, BROKEN]))
+    count(faults, "index, first run", strike_all(stage, KILLS) | strike_all(stage, [FULL, BROKEN], some(3)))
 
 
 @pytest.mark.proof
 def test_every_point_of_a_run_that_goes_on(ground: Ground, third: Path, faults: Faults) -> None:
     stage = ground.stage("index", "INDEX", str(ground.photos), start=third)
-    count(faults, "index, goes on", strike_all(stage, ["kill", "tree", "worker", QUOTA, REFUSED]))
+    count(faults, "index, goes on", strike_all(stage, KILLS) | strike_all(stage, [QUOTA, REFUSED], some(3)))
 
 
 @pytest.mark.proof
@@ -219,7 +220,7 @@ def test_every_point_of(command: str, ground: Ground, request: pytest.FixtureReq
 @pytest.mark.proof
 def test_every_point_of_an_import(ground: Ground, exported: Path, faults: Faults) -> None:
     stage = ground.stage("import", "INDEX", str(exported))
-    count(faults, "import", strike_all(stage, ["kill", "tree", "worker", FULL, BROKEN]))
+    count(faults, "import", strike_all(stage, KILLS) | strike_all(stage, [FULL, BROKEN], some(3)))
 
 
 def stage_of(command: str, ground: Ground, request: pytest.FixtureRequest) -> Stage:
