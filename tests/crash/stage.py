@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import numpy as np
@@ -129,11 +130,13 @@ class Place:
         return root, crash, None
 
 
-def enter(work: Path, shim: Path) -> None:
+def enter(work: Path, shim: Path, turn: Synchronized[int]) -> None:
     """Begin a process of the pool."""
     # Each on a core of its own: more threads than cores would only wait for each other.
     cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
+    with turn.get_lock():
+        turn.value += 1
+        os.sched_setaffinity(0, {cores[turn.value % len(cores)]})
     migrations.STEPS[0] = format0.step
     Place.here = Place(work, shim)
 
@@ -182,9 +185,8 @@ def strike_all(
 ) -> dict[str, int]:
     """Strike at the chosen events in each way, in two processes; how many times it came about."""
     context = get_context("spawn")
-    with ProcessPoolExecutor(
-        2, mp_context=context, initializer=enter, initargs=(stage.work, stage.shim)
-    ) as pool:
+    given = (stage.work, stage.shim, context.Value("i", 0))
+    with ProcessPoolExecutor(2, mp_context=context, initializer=enter, initargs=given) as pool:
         chosen = choose(range(1, pool.submit(events, stage).result() + 1))
         tried = {kind: [pool.submit(strike, stage, kind, at) for at in chosen] for kind in kinds}
         return {kind: sum(future.result() for future in each) for kind, each in tried.items()}
