@@ -149,12 +149,12 @@ def events(stage: Stage) -> int:
     return len(crash.events)
 
 
-def strike(stage: Stage, kind: str, at: int) -> bool:
-    """Strike once and check what is left; whether anything was struck at all."""
+def strike(stage: Stage, kind: str, at: int) -> str:
+    """Strike once and check what is left: "told" if the command said so in words, "" if nothing was struck."""
     root, crash, cut = Place.here.crash(stage, kind, at)
     # Two threads' events may come in another order: a run that needed fewer is not struck.
     if not crash.struck:
-        return False
+        return ""
     expected = {"kill": (-9,), "tree": (-9,), "worker": (0,)}.get(kind, (0, 3))
     assert crash.status in expected, (kind, at, crash.status, crash.said)
     if crash.status == 3:
@@ -171,7 +171,7 @@ def strike(stage: Stage, kind: str, at: int) -> bool:
                 where = crash.events[at - 1] if at <= len(crash.events) else "?"
                 name = "after a power cut" if index == cut else "as it was left"
                 raise AssertionError(f"{kind} at event {at} ({where}), {name}: {exc}\n{crash.said}") from exc
-    return True
+    return "told" if crash.status == 3 else "survived"
 
 
 def contents(index: Path) -> dict[str, bytes]:
@@ -182,11 +182,12 @@ def contents(index: Path) -> dict[str, bytes]:
 
 def strike_all(
     stage: Stage, kinds: Sequence[str], choose: Callable[[range], Sequence[int]] = lambda points: points
-) -> dict[str, int]:
-    """Strike at the chosen events in each way, in two processes; how many times it came about."""
+) -> dict[str, tuple[int, int]]:
+    """Strike at the chosen events in each way, in two processes; how many came about, how many were told."""
     context = get_context("spawn")
     given = (stage.work, stage.shim, context.Value("i", 0))
     with ProcessPoolExecutor(2, mp_context=context, initializer=enter, initargs=given) as pool:
         chosen = choose(range(1, pool.submit(events, stage).result() + 1))
         tried = {kind: [pool.submit(strike, stage, kind, at) for at in chosen] for kind in kinds}
-        return {kind: sum(future.result() for future in each) for kind, each in tried.items()}
+        words = {kind: [future.result() for future in each] for kind, each in tried.items()}
+    return {kind: (sum(map(bool, each)), each.count("told")) for kind, each in words.items()}
