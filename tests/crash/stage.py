@@ -150,7 +150,7 @@ def events(stage: Stage) -> int:
 
 
 def strike(stage: Stage, kind: str, at: int) -> str:
-    """Strike once and check what is left: "told" if the command said so in words, "" if nothing was struck."""
+    """Strike once and check what is left: "told" where the command said so, "" where nothing came about."""
     root, crash, cut = Place.here.crash(stage, kind, at)
     # Two threads' events may come in another order: a run that needed fewer is not struck.
     if not crash.struck:
