@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SIZES_KB = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
-ROOM_KB = (0, 4, 16, 48, 96, 160)
+SIZES_KB = (64, 112, 160, 208, 256, 320, 384, 512)
+ROOM_KB = (0, 16, 96)
 
 
 def main(photos: Path, place: Path) -> list[dict[str, Any]]:
