@@ -28,11 +28,13 @@ def check(database: Database) -> bool:
 
     Raises FormatUnknown, in words, where it is of a newer format or of no index.
     """
-    application, version = int(database.pragma("application_id")), int(database.pragma("user_version"))
-    if version == 0 and application == 0:
-        with database.read() as connection:
-            if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
-                return False
+    # In one transaction: between two of them somebody may have made the tables.
+    with database.read() as connection:
+        queries = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+        found = [int(connection.exec_driver_sql(query).scalar() or 0) for query in queries]
+    application, version, _ = found
+    if not any(found):
+        return False
     if application != APPLICATION_ID:
         raise FormatUnknown(
             f"{database.path} is a database, but not one of simsearch. Name another folder with -i."

@@ -99,7 +99,8 @@ def test_a_disk_that_fills_up_at_every_stage(tmp_path: Path, faults: Faults) -> 
         assert_clear(*outcome["first"])
         if outcome["verify"] is not None:
             code, answer, said = outcome["verify"]
-            assert code == 0 or "never finished" in answer + said or "There is no index" in said, outcome
+            # On the full disk it may not even be possible to look; what is seen is whole.
+            assert code == 0 or (answer == "" and said.startswith("Error: ")), outcome
         assert outcome["again"][0] == 0, outcome
         assert (outcome["info"]["photos"], outcome["whole"]) == (40, 0), outcome
     told = sum(outcome["first"][0] == 1 for outcome in outcomes)
