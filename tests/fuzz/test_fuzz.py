@@ -175,6 +175,10 @@ def test_a_file_for_import_that_no_program_writes_is_refused_in_words(
         open_origin(Origin(tmp_path), lambda _: None)
 
 
+def test_a_parquet_table_of_a_kind_that_no_program_writes_is_refused_in_words() -> None:
+    TARGETS["tables"]((REPO / "tests" / "fixtures" / "fuzz" / "tables-odd-integer.bin").read_bytes())
+
+
 @pytest.mark.parametrize("place", [b"tablesettings", b"CREATE TABLE settings"])
 def test_a_letter_of_the_schema_that_is_no_text_is_told_as_damage(place: bytes) -> None:
     database = bytearray(ground().database)

@@ -81,16 +81,19 @@ def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
-    _, parquet = _pyarrow()
-    with parquet.ParquetFile(path) as file:
-        _check(path, file.schema_arrow.names)
-        for batch in file.iter_batches(batch_size=PAGE):
-            for row in batch.to_pylist():
-                copies = [_text(copy) for copy in row.get("copies") or []]
-                yield {
-                    key: copies if key == "copies" else _text(value)
-                    for key, value in {"copies": copies, **row}.items()
-                }
+    arrow, parquet = _pyarrow()
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check(path, file.schema_arrow.names)
+            for batch in file.iter_batches(batch_size=PAGE):
+                for row in batch.to_pylist():
+                    copies = [_text(copy) for copy in row.get("copies") or []]
+                    yield {
+                        key: copies if key == "copies" else _text(value)
+                        for key, value in {"copies": copies, **row}.items()
+                    }
+    except (arrow.ArrowException, TypeError) as exc:
+        raise ValueError(exc) from exc
 
 
 def _text(value: Any) -> str:
