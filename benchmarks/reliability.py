@@ -29,10 +29,11 @@ def table(lines: list[dict[str, str | int]]) -> str:
     for line in lines:
         what, tried, told = line["what"], int(line["tried"]), int(line["told"])
         rows.append(f"| {what} | {tried:,} | {tried:,} | {told or ''} | 0 | `{line['command']}` |")
-    tried = sum(int(line["tried"]) for line in lines)
+    inputs = sum(int(line["tried"]) for line in lines if str(line["what"]).startswith("fuzzing"))
+    tried = sum(int(line["tried"]) for line in lines) - inputs
     kills = sum(int(line["tried"]) for line in lines if "kill -9" in str(line["what"]))
-    total = f"\n{tried:,} faults, {kills:,} of them kill points; 0 lost. {machine()}.\n"
-    return "\n".join(rows) + "\n" + total
+    total = f"{tried:,} faults, {kills:,} of them kill points, and {inputs:,} fuzzed inputs; 0 lost."
+    return "\n".join([*rows, "", total, f"{machine()}.", ""])
 
 
 def write(lines: list[dict[str, str | int]], page: Path = PAGE) -> None:
@@ -46,7 +47,7 @@ def main(faults: Path) -> None:
     """Write the page from a file with a JSON object a line."""
     lines = [json.loads(line) for line in faults.read_text(encoding="utf-8").splitlines()]
     write(lines)
-    print(f"{PAGE.name}: {table(lines).splitlines()[-1]}")
+    print(f"{PAGE.name}: {table(lines).splitlines()[-2]}")
 
 
 if __name__ == "__main__":

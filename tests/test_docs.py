@@ -70,4 +70,4 @@ def test_the_table_of_faults_is_what_the_proofs_that_exist_counted() -> None:
         assert tried == survived
     kills = sum(int(tried.replace(",", "")) for what, tried, *_ in rows if "kill -9" in what)
     assert kills >= 1000
-    assert f"{kills:,} of them kill points; 0 lost." in table
+    assert f"{kills:,} of them kill points" in table

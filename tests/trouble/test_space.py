@@ -99,8 +99,9 @@ def test_a_disk_that_fills_up_at_every_stage(tmp_path: Path, faults: Faults) -> 
         assert_clear(*outcome["first"])
         if outcome["verify"] is not None:
             code, answer, said = outcome["verify"]
-            # On the full disk it may not even be possible to look; what is seen is whole.
-            assert code == 0 or (answer == "" and said.startswith("Error: ")), outcome
+            # On the full disk an index may not have been finished, or not even be looked at.
+            unseen = answer == "" and said.startswith("Error: ")
+            assert code == 0 or "never finished" in answer or unseen, outcome
         assert outcome["again"][0] == 0, outcome
         assert (outcome["info"]["photos"], outcome["whole"]) == (40, 0), outcome
     told = sum(outcome["first"][0] == 1 for outcome in outcomes)
