@@ -19,7 +19,7 @@ from conftest import REPO
 
 from fuzz.ground import LISTED, fresh, ground, one_thread, put_setting
 from fuzz.seeds import mutations, seeds
-from fuzz.targets import TARGETS
+from fuzz.targets import TARGETS, pool
 from simsearch.engine.append import NewContent
 from simsearch.engine.create import create_index, prepare_folder
 from simsearch.engine.exchange.origin import Origin, open_origin
@@ -64,6 +64,15 @@ def within(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_worker_is_left() -> Iterator[None]:
+    """End the decoding worker that the targets share."""
+    yield
+    if pool.cache_info().currsize:
+        pool().close()
+        pool.cache_clear()
 
 
 @pytest.mark.parametrize("target", TARGETS)

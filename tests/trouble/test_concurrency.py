@@ -162,7 +162,7 @@ def rivals(photos: Path, index: Path, tmp_path: Path) -> list[tuple[str | os.Pat
 def test_two_that_make_the_same_new_index_are_one_that_does_and_one_that_is_told(
     small_photos: Maker, tmp_path: Path
 ) -> None:
-    race_for_a_new_index(small_photos(30), tmp_path / "index")
+    race_for_a_new_index(small_photos(60), tmp_path / "index")
 
 
 @pytest.mark.proof
