@@ -68,7 +68,7 @@ def open_for_writing(folder: Path, note: Note) -> Index:
     if not (folder / DATABASE).exists():
         raise IndexMissing(f"There is no index at {folder}. Make one with: simsearch index FOLDER")
     prepare_folder(folder)
-    opened = Index.open_locked(folder)
+    opened = Index.open_at(folder, locked=True)
     try:
         _choose_journal(opened.database, note)
         delete_replaced(opened)

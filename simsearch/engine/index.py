@@ -65,11 +65,11 @@ class Index:
         One of an older format is brought forward first, under its lock. Raises IndexMissing, FormatUnknown,
         IndexDamaged; of an older format also IndexLocked and IndexUnwritable.
         """
-        return cls.open_locked(existing_index(path), locked=False)
+        return cls.open_at(existing_index(path), locked=False)
 
     @classmethod
-    def open_locked(cls, folder: Path, *, locked: bool = True) -> Index:
-        """`open` for a caller who holds the lock already."""
+    def open_at(cls, folder: Path, *, locked: bool) -> Index:
+        """`open` by folder; `locked` says that the caller holds the lock already."""
         database = Database(folder / DATABASE)
         try:
             if not migrations.check(database):

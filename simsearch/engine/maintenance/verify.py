@@ -45,7 +45,7 @@ def verify(
         progress: called with the files read so far and their number.
         locked: whether the caller holds the index's lock, which an older format needs.
 
-    Nothing is changed. Raises IndexMissing when there is no index.
+    Nothing is changed, but an older format brought forward. Raises IndexMissing when there is no index.
     """
     folder = existing_index(index)
     problems: list[Problem] = []
@@ -72,7 +72,7 @@ def _bring_forward(folder: Path, locked: bool) -> None:
     with closing(Database(folder / DATABASE)) as database:
         if not (migrations.check(database) and migrations.is_old(database)):
             return
-    (Index.open_locked if locked else Index.open)(folder).close()
+    Index.open_at(folder, locked=locked).close()
 
 
 def _without_advice(error: SimsearchError) -> str:
