@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,7 @@ class Snapshot:
         self.view_lost = "view" in settings and self.view is None
         after = self.record.last_id if self.record else 0
         self.table, self.photos = catalog.live_vectors(connection, after=after)
-        self.rows = len(self.table) + (len(self.view) if isinstance(self.view, Sized) else 0)
+        self.rows = len(self.table) + (len(self.view) if self.view is not None else 0)
         segments.keep_only(catalog.segments_of(connection))
         segments.open([int(number) for number in np.unique(self.table.segments)])
 

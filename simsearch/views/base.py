@@ -25,6 +25,10 @@ class View(Protocol):
 
     kind: str
 
+    def __len__(self) -> int:
+        """How many rows it holds, those of pictures without a file too."""
+        ...
+
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> list[Ids]:
         """Candidate ids of each query."""
         ...
