@@ -45,17 +45,20 @@ def read_graph(path: Path, spec: EmbeddingSpec) -> bytes | None:
         sealed = path.read_bytes()
     except OSError:
         return None
-    graph = sealed[: -len(_seal(b"", spec))]
-    return sealed if graph + _seal(graph, spec) == sealed and _ELSEWHERE not in graph else None
+    # A graph has up to gigabytes; it is looked at and never copied.
+    graph = memoryview(sealed)[: -len(_seal(b"", spec))]
+    return sealed if sealed.endswith(_seal(graph, spec)) and _ELSEWHERE not in sealed else None
 
 
-def _seal(graph: bytes, spec: EmbeddingSpec) -> bytes:
+def _seal(graph: bytes | memoryview, spec: EmbeddingSpec) -> bytes:
     """The last two fields of a graph's file: whose graph it is, and the SHA-256 of all before.
 
     They are entries of ONNX's own `metadata_props`, so that the file is a plain ONNX model to other readers.
     """
     owner = _entry(b"spec", spec.id.encode())
-    return owner + _entry(b"sha256", hashlib.sha256(graph + owner).hexdigest().encode())
+    digest = hashlib.sha256(graph)
+    digest.update(owner)
+    return owner + _entry(b"sha256", digest.hexdigest().encode())
 
 
 def _entry(key: bytes, value: bytes) -> bytes:
