@@ -229,3 +229,27 @@ def test_a_row_that_says_another_format_under_a_right_seal_is_left_alone(indexed
     [problem] = verify(index).problems
     assert (problem.mend, "Update simsearch" in problem.what) == ("see there", True)
     assert (index / "index.db").read_bytes() == before
+
+
+def test_photos_of_damaged_rows_are_named_and_just_they_are_read_again(indexed: tuple[Path, Path]) -> None:
+    _, index = indexed
+    paths = dict(zip(read_index(index).ids, read_index(index).paths, strict=True))
+    sql(
+        index,
+        "UPDATE contents SET width = 7 WHERE id = 3",
+        "UPDATE vectors SET crc32 = 7 WHERE id = 5",
+        "UPDATE files SET size = 7 WHERE content_id = 8",
+    )
+    segment = index / "segments" / "000001.seg"
+    data = bytearray(segment.read_bytes())
+    # The tenth was embedded into row 9.
+    data[4096 + 9 * 1280 * 4] ^= 1
+    segment.write_bytes(data)
+    problems = verify(index).problems
+    named = [problem.file for problem in problems if problem.file != "index.db"]
+    # The vector of the eighth is whole: its file is found again, and nothing of it embedded.
+    assert sorted(named) == sorted([*paths[3], *paths[5], *paths[10]])
+    assert {problem.mend for problem in problems} == {f"simsearch index --repair -i {index}"}
+    report = index_folder((), index, MEND)
+    assert (report.embedded, report.updated, report.added, report.unchanged) == (3, 3, 1, 8)
+    assert_whole(index, 12)

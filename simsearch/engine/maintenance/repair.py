@@ -8,30 +8,26 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
-from simsearch.engine.maintenance.health import sound_vectors
+from simsearch.engine.maintenance.health import Sound, pages, sound_pictures, unchecked_segments
 from simsearch.engine.maintenance.verify import BEYOND_REPAIR, verify
 from simsearch.errors import FormatUnknown, IndexDamaged, IndexUnwritable
 from simsearch.paths import DAMAGED, DATABASE
 from simsearch.spec import NAMED, EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
-from simsearch.storage.catalog import WHOLE, VectorTable
 from simsearch.storage.database import Database
-from simsearch.storage.salvage import damaged, lost_settings, sound_rows, sound_settings
+from simsearch.storage.salvage import LAST, damaged, lost_settings, sound_rows, sound_settings
 from simsearch.storage.schema import FORMAT, contents, files, roots, vectors
-from simsearch.storage.segments import SegmentHeader, SegmentStore, sync_folder
+from simsearch.storage.segments import SegmentStore, sync_folder
 
 AGAIN = "its record was damaged; it is read again when its disk is here"
 IMPORT = "its vector was damaged; import it again"
-PAGE = 2000
 LOGS = ("-wal", "-shm", "-journal")
 MADE_AGAIN = {"uuid", "format", "end", "replaced", "view", "weights_path", "fallback", catalog.GENERATION}
 
@@ -41,20 +37,16 @@ Note = Callable[[str], None]
 
 @dataclass
 class _Kept:
-    """What was carried over: ids of roots and contents that are whole, and counts for a person.
+    """What was carried over: pictures and roots that are whole, and counts for a person.
 
-    `highest` is the greatest id and `last_segment` the greatest number that was ever seen; `reason` is what
-    is said of a file whose picture is lost, `rules` names settings of a person that are.
+    `reason` is what is said of a file whose picture is lost, `rules` names settings of a person that are.
     """
 
+    sound: Sound
     roots: set[int] = field(default_factory=set)
-    contents: set[int] = field(default_factory=set)
-    segments: set[int] = field(default_factory=set)
-    highest: int = 0
     files: int = 0
     again: int = 0
     homeless: int = 0
-    last_segment: int = 0
     reason: str = AGAIN
     rules: tuple[str, ...] = ()
 
@@ -95,7 +87,7 @@ def _write_anew(folder: Path, new: Path, note: Note) -> _Kept:
             advice = BEYOND_REPAIR.format(folder=folder)
             raise IndexDamaged(f"{folder}: what its vectors were made by can no longer be read. {advice}")
         settings.setdefault("uuid", uuid.uuid4().hex)
-        segments = _segments(folder, settings)
+        segments = unchecked_segments(folder, settings)
         _mend_headers(segments, note)
         with contextlib.closing(Database(new, create=True)) as target:
             with target.write() as connection:
@@ -114,12 +106,6 @@ def _refuse_foreign(folder: Path, settings: dict[str, str]) -> None:
         raise FormatUnknown(f"{folder} has format {stated}; this version mends format {FORMAT} only.")
 
 
-def _segments(folder: Path, settings: dict[str, str]) -> SegmentStore:
-    spec = EmbeddingSpec.from_json(settings["spec"])
-    header = SegmentHeader(settings["uuid"], spec.id, spec.dim)
-    return SegmentStore(folder / "segments", header, check_headers=False)
-
-
 def _mend_headers(segments: SegmentStore, note: Note) -> None:
     for number in segments.numbers_on_disk():
         if segments.restore_header(number):
@@ -130,30 +116,27 @@ def _carry_over(
     source: Database, connection: sa.Connection, segments: SegmentStore, settings: dict[str, str]
 ) -> _Kept:
     named = EmbeddingSpec.from_json(settings["spec"]).backbone.startswith(NAMED)
-    kept = _Kept(reason=IMPORT if named else AGAIN)
+    kept = _Kept(sound_pictures(source, segments), reason=IMPORT if named else AGAIN)
     kept.rules = tuple(key for key in lost_settings(source) if key not in MADE_AGAIN)
-    kept.highest = _sequence(source)
-    for page in _pages(sound_rows(source, roots)):
+    for page in pages(sound_rows(source, roots)):
         kept.roots |= {row["id"] for row in page}
         _insert(connection, roots, page)
-    sound = {row["id"] for row in sound_rows(source, contents)}
-    kept.highest = max([kept.highest, *sound])
-    for page in _pages(sound_rows(source, vectors)):
-        kept.highest = max(kept.highest, *(row["id"] for row in page))
-        kept.last_segment = max(kept.last_segment, *(row["segment"] for row in page))
-        good = sound_vectors(segments, _table(page))
-        whole = [
-            row for row, ok in zip(page, good.tolist(), strict=True) if ok and row["content_id"] in sound
-        ]
-        kept.contents |= {row["content_id"] for row in whole if row["part"] == WHOLE}
-        kept.segments |= {row["segment"] for row in whole}
-        _insert(connection, vectors, whole)
-    for page in _pages(row for row in sound_rows(source, contents) if row["id"] in kept.contents):
+    for page in pages(row for row in sound_rows(source, contents) if row["id"] in kept.sound.contents):
         _insert(connection, contents, page)
-    for page in _pages(sound_rows(source, files)):
+    for page in pages(row for row in sound_rows(source, vectors) if row["id"] in kept.sound.vectors):
+        _insert(connection, vectors, page)
+    for page in pages(sound_rows(source, files)):
         _keep_files(connection, page, kept)
     _keep_settings(connection, settings, segments, kept)
+    writer.put_sequence(connection, max(kept.sound.highest, _sequence(source)))
     return kept
+
+
+def _sequence(source: Database) -> int:
+    """The highest id that was ever given, where it can be read and is believable."""
+    with contextlib.suppress(IndexDamaged), source.read() as connection:
+        return found if (found := writer.sequence(connection)) < LAST else 0
+    return 0
 
 
 def _keep_files(connection: sa.Connection, page: list[Row], kept: _Kept) -> None:
@@ -161,9 +144,8 @@ def _keep_files(connection: sa.Connection, page: list[Row], kept: _Kept) -> None
     kept.homeless += len(page) - len(here)
     rows = []
     for row in here:
-        lost = row["content_id"] is not None and row["content_id"] not in kept.contents
+        lost = kept.sound.has_lost(row)
         if lost:
-            kept.highest = max(kept.highest, row["content_id"])
             row = {**row, "content_id": None, "reason": kept.reason, "transient": kept.reason == AGAIN}
             row |= writer.sealed(files, row)
         kept.again += lost
@@ -182,7 +164,7 @@ def _keep_settings(
     connection: sa.Connection, settings: dict[str, str], segments: SegmentStore, kept: _Kept
 ) -> None:
     # A place that was committed is never written again, so that the next vector goes to a new segment.
-    last = max([kept.last_segment, *segments.numbers_on_disk()])
+    last = max([kept.sound.last_segment, *segments.numbers_on_disk()])
     with contextlib.suppress(IndexDamaged):
         last = max(last, catalog.end_of(settings)[0])
     # More commits than can have been where their number was lost: readers take it for a new one.
@@ -195,29 +177,11 @@ def _keep_settings(
         if key != "view" and (not key.startswith("rules:") or key in known)
     }
     # What holds no sound vector any more may be deleted once the damaged database is.
-    replaced = sorted({*catalog.replaced_segments(settings), *segments.numbers_on_disk()} - kept.segments)
+    replaced = sorted(
+        {*catalog.replaced_segments(settings), *segments.numbers_on_disk()} - kept.sound.segments
+    )
     end = {"format": str(FORMAT), "end": json.dumps([last + 1, 0]), "replaced": json.dumps(replaced)}
     writer.put_settings(connection, {**values, **end})
-    writer.put_sequence(connection, kept.highest)
-
-
-def _sequence(source: Database) -> int:
-    """The highest id that was ever given, as far as it can be read and is believable."""
-    with contextlib.suppress(IndexDamaged), source.read() as connection:
-        query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'")
-        found = connection.execute(query).scalar()
-        return found if isinstance(found, int) and found < 1 << 40 else 0
-    return 0
-
-
-def _table(page: list[Row]) -> VectorTable:
-    names = ("id", "content_id", "segment", "row", "crc32")
-    return VectorTable(*(np.array([row[name] for row in page], dtype=np.int64) for name in names))
-
-
-def _pages(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while page := list(islice(rows, PAGE)):
-        yield page
 
 
 def _swap(folder: Path, new: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from simsearch.engine.index import Index
-from simsearch.engine.maintenance.health import sound_vectors
+from simsearch.engine.maintenance.health import sound_pictures, sound_vectors, unchecked_segments
 from simsearch.engine.ranking import content_paths
 from simsearch.engine.snapshot import ViewRecord, load_view
 from simsearch.errors import FormatUnknown, IndexDamaged, SimsearchError
@@ -23,8 +23,8 @@ from simsearch.records import Problem, VerifyReport
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.catalog import FileRow, Root, VectorTable
 from simsearch.storage.database import Database
-from simsearch.storage.salvage import damaged, sound_settings
-from simsearch.storage.schema import FORMAT, TABLES
+from simsearch.storage.salvage import damaged, sound_rows, sound_settings
+from simsearch.storage.schema import FORMAT, TABLES, files, roots
 from simsearch.storage.segments import SegmentStore
 
 PAGE = 20_000
@@ -53,9 +53,10 @@ def verify(
     try:
         _bring_forward(folder, locked)
         with closing(Database(folder / DATABASE)) as database:
-            mend = f"simsearch index --repair -i {shlex.quote(str(folder))}"
-            problems += [Problem(DATABASE, what, mend) for what in database_problems(database)]
-        if not problems:
+            wrong = list(database_problems(database))
+        mend = _mend(folder)
+        problems += [Problem(DATABASE, what, mend) for what in wrong]
+        if not wrong:
             with Index.open(folder) as opened:
                 _check_settings(opened)
                 checked, found = _vector_problems(opened, mend)
@@ -63,7 +64,10 @@ def verify(
                 if deep:
                     problems += _file_problems(opened, progress or (lambda done, total: None))
     except (IndexDamaged, FormatUnknown) as exc:
-        problems.append(Problem(DATABASE, _without_advice(exc), _mend(folder, exc)))
+        mend = _mend(folder, exc)
+        problems.append(Problem(DATABASE, _without_advice(exc), mend))
+    if any(problem.file == DATABASE and "--repair" in problem.mend for problem in problems):
+        problems += _lost_photos(folder, mend)
     return VerifyReport(str(folder), checked, tuple(problems))
 
 
@@ -75,13 +79,25 @@ def _bring_forward(folder: Path, locked: bool) -> None:
     Index.open_at(folder, locked=locked).close()
 
 
+def _lost_photos(folder: Path, mend: str) -> Iterator[Problem]:
+    """The photos of a damaged database whose record or vector is lost, which its mend reads again."""
+    with damaged(folder / DATABASE) as source:
+        settings = sound_settings(source)
+        sound = sound_pictures(source, unchecked_segments(folder, {"uuid": "", **settings}))
+        places = {row["id"]: row["path"] for row in sound_rows(source, roots)}
+        for row in sound_rows(source, files):
+            if row["root_id"] in places and sound.has_lost(row):
+                path = text(join(places[row["root_id"]], row["relpath"]))
+                yield Problem(path, "its record or its vector is not what was written", mend)
+
+
 def _without_advice(error: SimsearchError) -> str:
     """What is wrong, without the advice to run what is running."""
     return str(error).partition(" Run: simsearch verify")[0]
 
 
-def _mend(folder: Path, error: SimsearchError) -> str:
-    """The command that mends a database which cannot be opened."""
+def _mend(folder: Path, error: SimsearchError | None = None) -> str:
+    """The command that mends a damaged database; `error` is why it cannot be opened, where it cannot."""
     with damaged(folder / DATABASE) as database:
         settings = sound_settings(database)
     if settings.get("format", str(FORMAT)) != str(FORMAT) or (
