@@ -18,6 +18,7 @@ from oracle import read_index
 
 from simsearch import Index, find_similar, index_folder
 from simsearch.engine.indexing import IndexingConfig
+from simsearch.engine.maintenance.compact import compact
 from simsearch.engine.maintenance.verify import verify
 from simsearch.models.choice import ModelChoice
 from simsearch.paths import canonical, folds_case
@@ -109,6 +110,19 @@ def test_an_index_that_was_moved_is_the_same(small_photos: Maker, tmp_path: Path
     report = run((), moved)
     assert (report.added, report.unchanged) == (1, 10)
     assert verify(moved).ok
+
+
+def test_a_whole_index_may_lie_behind_a_link(small_photos: Maker, tmp_path: Path) -> None:
+    folder = small_photos(10)
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / "index").symlink_to(tmp_path / "large disk")
+    assert run(folder, tmp_path / "index").added == 10
+    shutil.rmtree(folder / "a")
+    report = index_folder((), tmp_path / "index", IndexingConfig(prune=True, yes=True))
+    assert (report.removed, compact(tmp_path / "index").dropped) == (5, 5)
+    assert verify(tmp_path / "index").ok
+    assert_answers(tmp_path / "large disk")
+    assert (tmp_path / "index").is_symlink()
 
 
 def test_an_open_index_is_read_on_while_its_folder_is_moved(small_photos: Maker, tmp_path: Path) -> None:

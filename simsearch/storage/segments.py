@@ -82,17 +82,11 @@ class SegmentStore:
         """
         path = self.path(number)
         try:
-            made = os.O_CREAT if start == 0 else 0
-            fd = os.open(path, os.O_RDWR | made | _BINARY | _NO_LINK, 0o644)
-            try:
+            with _synced(path, os.O_RDWR | _NO_LINK | (os.O_CREAT if start == 0 else 0)) as fd:
                 if start == 0:
                     _write(fd, self.header.encode(), 0)
-                _write(
-                    fd, np.ascontiguousarray(rows, dtype="<f4").tobytes(), HEADER + start * self._row_bytes
-                )
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+                data = np.ascontiguousarray(rows, dtype="<f4").tobytes()
+                _write(fd, data, HEADER + start * self._row_bytes)
             if start == 0:
                 # Whoever made the file may have been stopped before its name was on the disk.
                 sync_folder(self._folder)
@@ -172,12 +166,8 @@ class SegmentStore:
             return False
         path = self.path(number)
         try:
-            fd = os.open(path, os.O_RDWR | _BINARY | _NO_LINK)
-            try:
+            with _synced(path, os.O_RDWR | _NO_LINK) as fd:
                 _write(fd, self.header.encode(), 0)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
         except OSError as exc:
             raise IndexUnwritable(
                 f"Cannot mend {path}: {exc.strerror or exc}. Check its permissions and the free space."
@@ -276,16 +266,24 @@ def sync_folder(folder: Path) -> None:
     if sys.platform == "win32":
         return
     try:
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        with _synced(folder, os.O_RDONLY):
+            pass
     except OSError as exc:
         raise IndexUnwritable(
             f"The disk does not take the names in {folder}: {exc.strerror or exc}. What was committed before "
             "is safe; make room or mend the disk, and run the same command again."
         ) from exc
+
+
+@contextlib.contextmanager
+def _synced(path: Path, flags: int) -> Iterator[int]:
+    """An open file or folder, that the disk has in full when the body is done."""
+    fd = os.open(path, flags | _BINARY, 0o644)
+    try:
+        yield fd
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _write(fd: int, data: bytes, offset: int) -> None:
