@@ -26,6 +26,7 @@ from conftest import REPO, age, picture, simsearch
 from numpy.typing import NDArray
 from oracle import Truth, read_index
 from PIL import Image
+from test_processes import wait_for
 
 from simsearch import Index, SimsearchError, index_folder
 from simsearch.engine.exchange.importing import import_embeddings
@@ -54,13 +55,6 @@ def start(code: str, *args: str | os.PathLike[str], **env: str) -> Child:
     command = [sys.executable, "-c", code, *map(os.fspath, args)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=REPO)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.02)
 
 
 def committed(index: Path) -> int:
