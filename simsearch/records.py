@@ -150,11 +150,21 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class ViewInfo:
-    """How an index is searched: "exact" or "ivf", recall@10 measured at build, rows searched beside it."""
+    """How an index is searched.
+
+    Attributes:
+        kind: "exact", "ivf" or "hnsw".
+        recall: recall@10 on held-out rows, measured when the view was built.
+        tail: rows that came later and are compared one by one.
+        robust_recall: the same as `recall` with the robust setting.
+        robust: whether that setting is in use.
+    """
 
     kind: str
     recall: float
     tail: int
+    robust_recall: float = 1.0
+    robust: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,18 +18,21 @@ from simsearch.records import ViewInfo
 from simsearch.storage import catalog
 from simsearch.storage.catalog import VectorTable
 from simsearch.storage.segments import SegmentStore
-from simsearch.views.base import Ids, Vectors, View
+from simsearch.views.base import Blocks, Ids, Vectors, View
 
 if TYPE_CHECKING:
-    from simsearch.views.faiss_view import IvfView
+    from simsearch.views.faiss_view import FaissView
 
 EXACT_UP_TO = 20_000
+FILTERED_EXACTLY = 2000
+"""Among so few allowed rows every one is compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewRecord:
     """The view named in the database: file name in `views/`, kind, size and SHA-256 of the file, the last
-    vector id that it covers, how many rows it was trained on, and how it is searched."""
+    vector id that it covers, how many rows it was trained on, the recall that was asked for, and its two
+    settings: the tuned one and the robust one, of which `use_robust` says which is in use."""
 
     file: str
     kind: str
@@ -40,6 +43,11 @@ class ViewRecord:
     nprobe: int
     reranked: int
     recall: float
+    wanted: float = 0.99
+    robust_nprobe: int = 1
+    robust_reranked: int = 1
+    robust_recall: float = 0.0
+    use_robust: bool = False
 
     @classmethod
     def from_settings(cls, settings: dict[str, str]) -> ViewRecord | None:
@@ -49,19 +57,26 @@ class ViewRecord:
     @classmethod
     def _checked(cls, values: dict[str, Any]) -> ViewRecord:
         record = cls(**values)
-        counts = (record.size, record.last_id, record.trained_on, record.nprobe, record.reranked)
+        counts = [record.size, record.last_id, record.trained_on, record.nprobe, record.reranked]
+        counts += [record.robust_nprobe, record.robust_reranked]
         if any(type(count) is not int or not 0 < count < 1 << 62 for count in counts):
             raise ValueError("no count")
         if not re.fullmatch(r"\d{1,18}\.faiss", record.file):
             raise ValueError("no name of a view")
-        if not isinstance(record.kind, str) or not isinstance(record.sha256, str):
-            raise ValueError("no text")
-        return replace(record, recall=float(record.recall))
+        if record.kind not in ("ivf", "hnsw") or not isinstance(record.sha256, str):
+            raise ValueError("no view of a kind that is known")
+        return replace(
+            record,
+            recall=float(record.recall),
+            wanted=float(record.wanted),
+            robust_recall=float(record.robust_recall),
+            use_robust=bool(record.use_robust),
+        )
 
 
-def load_view(folder: Path, record: ViewRecord) -> IvfView | None:
+def load_view(folder: Path, record: ViewRecord) -> FaissView | None:
     """The view on disk, or None when it is missing or not the file that was written."""
-    from simsearch.views.faiss_view import IvfView
+    from simsearch.views.faiss_view import VIEWS
     from simsearch.views.tuning import Setting
 
     path = folder / "views" / record.file
@@ -69,7 +84,9 @@ def load_view(folder: Path, record: ViewRecord) -> IvfView | None:
         digest = file_digest(path)
         if path.stat().st_size != record.size or digest != record.sha256:
             return None
-        return IvfView.read(path, Setting(record.nprobe, record.reranked, record.recall))
+        tuned = Setting(record.nprobe, record.reranked, record.recall)
+        robust = Setting(record.robust_nprobe, record.robust_reranked, record.robust_recall)
+        return VIEWS[record.kind].read(path, robust if record.use_robust else tuned, robust)
     except (OSError, IndexDamaged):
         return None
 
@@ -102,7 +119,7 @@ class Snapshot:
         if settings.get("uuid") != segments.header.index_uuid:
             raise IndexMismatch(f"{folder} holds another index than when it was opened. Open it again.")
         self.generation = catalog.number(settings, catalog.GENERATION, 0)
-        record = _view_record(settings)
+        record = self.named = _view_record(settings)
         self.record: ViewRecord | None = None
         self.view: View | None = None
         if record is not None:
@@ -120,7 +137,8 @@ class Snapshot:
         """How this snapshot is searched."""
         if self.record is None:
             return ViewInfo("exact", 1.0, 0)
-        return ViewInfo(self.record.kind, self.record.recall, len(self.table))
+        record = self.record
+        return ViewInfo(record.kind, record.recall, len(self.table), record.robust_recall, record.use_robust)
 
     def candidates(
         self, connection: sa.Connection, queries: Vectors, k: int, allowed: Ids | None
@@ -128,22 +146,40 @@ class Snapshot:
         """For each query, rows among which its best k live neighbours are, in no order."""
         from simsearch.views.exact import ExactView
 
-        found = ExactView(self.blocks).search(queries, k, allowed)
+        graph = self.view is not None and self.view.kind == "hnsw"
+        if allowed is not None and self.view is not None and (len(allowed) <= FILTERED_EXACTLY or graph):
+            return self._exactly(connection, queries, k, allowed)
+        found = ExactView(blocks_of(self.table, self._segments)).search(queries, k, allowed)
         if self.view is None:
             return [self._rows(ids) for ids in found]
         covered = self.view.search(queries, k, allowed)
-        tables = []
-        for tail, ids in zip(found, covered, strict=True):
-            table = catalog.vectors_where(connection, "id", [int(i) for i in ids])
-            tables.append(table.joined(self._rows(tail)))
-        return tables
+        rows = catalog.vectors_where(connection, "id", np.unique(np.concatenate(covered)).tolist())
+        return [
+            rows.pick(np.flatnonzero(np.isin(rows.ids, ids))).joined(self._rows(tail))
+            for tail, ids in zip(found, covered, strict=True)
+        ]
 
-    def blocks(self) -> Iterator[tuple[Ids, Vectors]]:
-        """(ids, rows) of the table, a segment and a block at a time."""
-        yield from table_blocks(self.table, self._segments)
+    def _exactly(
+        self, connection: sa.Connection, queries: Vectors, k: int, allowed: Ids
+    ) -> list[VectorTable]:
+        """The best k of each query among few rows, or among rows that the view cannot tell apart."""
+        from simsearch.views.exact import ExactView
+
+        rows = catalog.vectors_where(connection, "id", allowed.tolist())
+        found = ExactView(blocks_of(rows, self._segments)).search(queries, k)
+        return [rows.pick(np.searchsorted(rows.ids, np.sort(ids))) for ids in found]
 
     def _rows(self, ids: Ids) -> VectorTable:
         return self.table.pick(np.searchsorted(self.table.ids, np.sort(ids)))
+
+
+def blocks_of(table: VectorTable, segments: SegmentStore) -> Blocks:
+    """The rows of a table, for a view to be searched or built."""
+
+    def blocks(places: Ids | None = None) -> Iterator[tuple[Ids, Vectors]]:
+        return table_blocks(table if places is None else table.pick(places), segments)
+
+    return blocks
 
 
 def table_blocks(table: VectorTable, segments: SegmentStore) -> Iterator[tuple[Ids, Vectors]]:

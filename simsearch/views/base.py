@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +12,14 @@ from simsearch.errors import SimsearchError
 
 Ids = NDArray[np.int64]
 Vectors = NDArray[np.float32]
-Blocks = Callable[[], Iterator[tuple[Ids, Vectors]]]
+
+
+class Blocks(Protocol):
+    """Gives the rows of a collection, all of them or those at `places` (ascending), a block at a time."""
+
+    def __call__(self, places: Ids | None = None) -> Iterator[tuple[Ids, Vectors]]:
+        """(ids, float32 rows) of one block after another, in the same order at every call."""
+        ...
 
 
 class View(Protocol):

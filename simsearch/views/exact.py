@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import faiss
 import numpy as np
 
 from simsearch.views.base import Blocks, Ids, Vectors
+
+FEW = 8
+"""So few queries are answered on one thread."""
 
 
 class ExactView:
@@ -29,7 +35,10 @@ class ExactView:
                 ids, rows = ids[keep], rows[keep]
             if not len(ids):
                 continue
-            scores, places = one_thread_knn(queries, rows, min(k, len(ids)))
+            with one_thread(len(queries) < FEW):
+                scores, places = faiss.knn(
+                    queries, np.ascontiguousarray(rows), min(k, len(ids)), metric=faiss.METRIC_INNER_PRODUCT
+                )
             best_scores = np.concatenate([best_scores, scores], axis=1)
             best_ids = np.concatenate([best_ids, ids[places]], axis=1)
             if best_ids.shape[1] > k:
@@ -40,13 +49,13 @@ class ExactView:
         return list(np.take_along_axis(best_ids, order, axis=1))
 
 
-def one_thread_knn(queries: Vectors, rows: Vectors, k: int) -> tuple[Vectors, Ids]:
-    """faiss.knn by inner product; few queries run on one thread, where more only wait for each other."""
+@contextmanager
+def one_thread(wanted: bool = True) -> Iterator[None]:
+    """Work in small steps runs on one thread of FAISS, where more only wait for each other."""
     threads = faiss.omp_get_max_threads()
-    if len(queries) < 8:
+    if wanted:
         faiss.omp_set_num_threads(1)
     try:
-        scores, places = faiss.knn(queries, np.ascontiguousarray(rows), k, metric=faiss.METRIC_INNER_PRODUCT)
+        yield
     finally:
         faiss.omp_set_num_threads(threads)
-    return scores, places

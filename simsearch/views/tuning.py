@@ -1,4 +1,4 @@
-"""Choosing nprobe and the number of re-ranked rows so that the measured recall is met with confidence."""
+"""Choosing how hard a view searches, so that the measured recall is met with confidence."""
 
 from __future__ import annotations
 
@@ -9,19 +9,31 @@ import numpy as np
 
 from simsearch.views.base import Ids
 
-NPROBES = (8, 16, 32, 64, 128, 256)
-RERANKED = (50, 80, 120, 180, 260, 400)
-# A re-ranked row costs about as much as 50 scanned codes: 2.4 ms for 120 rows, .5 ms for 6,000 codes.
-ROW_COST = 50.0
+RERANKED = (20, 30, 50, 80, 120, 180, 260, 400)
+BOUND = 1.645
+"""Standard errors from the mean to the lower end of a one-sided 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a view is searched: lists probed, candidates re-ranked, and recall@10 measured with them."""
+    """How a view is searched: lists probed (for HNSW the length of its candidate list, efSearch), candidates
+    re-ranked, and recall@10 measured with them."""
 
     nprobe: int
     reranked: int
     recall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """One step of the search for a setting: lists probed, the most candidates it gives, and its cost.
+
+    `cost` is in rows re-ranked, that is about 4 microseconds of CPU.
+    """
+
+    nprobe: int
+    most: int
+    cost: float
 
 
 def recall_at_10(truth: Sequence[Ids], candidates: Sequence[Ids], reranked: int) -> tuple[float, float]:
@@ -37,23 +49,26 @@ def recall_at_10(truth: Sequence[Ids], candidates: Sequence[Ids], reranked: int)
 
 
 def tune(
-    search: Callable[[int, int], list[Ids]], truth: Sequence[Ids], *, lists: int, rows: int, wanted: float
+    search: Callable[[int, int], list[Ids]], truth: Sequence[Ids], efforts: Sequence[Effort], wanted: float
 ) -> Setting:
     """The cheapest setting whose lower 95 % bound of recall@10 reaches `wanted`, else the best one.
 
     `search(nprobe, k)` gives the candidates of the held-out queries whose true neighbours are `truth`.
-    One search at the largest k gives every smaller number of re-ranked rows.
+    One search at the largest k gives every smaller number of re-ranked rows. An effort that costs more
+    than the best setting so far is not tried.
     """
     best: tuple[float, Setting] | None = None
     fallback = Setting(0, 0, -1.0)
-    for nprobe in (*[n for n in NPROBES if n < lists], lists):
-        found = search(nprobe, RERANKED[-1])
-        for reranked in RERANKED:
+    for effort in efforts:
+        if best is not None and effort.cost + RERANKED[0] >= best[0]:
+            continue
+        found = search(effort.nprobe, effort.most)
+        for reranked in [r for r in RERANKED if r <= effort.most]:
             recall, error = recall_at_10(truth, found, reranked)
-            setting = Setting(nprobe, reranked, recall)
+            setting = Setting(effort.nprobe, reranked, recall)
             if recall > fallback.recall:
                 fallback = setting
-            cost = nprobe * rows / lists + ROW_COST * reranked
-            if recall - 1.645 * error >= wanted and (best is None or cost < best[0]):
+            cost = effort.cost + reranked
+            if recall - BOUND * error >= wanted and (best is None or cost < best[0]):
                 best = cost, setting
     return best[1] if best else fallback

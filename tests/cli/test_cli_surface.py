@@ -37,7 +37,7 @@ SURFACE = {
     },
     "info": {"--skipped"},
     "verify": {"--deep"},
-    "rebuild": {"--view", "--recall", "--thumbnails"},
+    "rebuild": {"--view", "--recall", "--robust", "--thumbnails"},
     "compact": set(),
     "remove": {"--dry-run", "--yes"},
     "export": {"--parquet"},

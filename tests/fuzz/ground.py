@@ -106,7 +106,9 @@ def _enter(index: Index, photos: Path, rows: Any) -> None:
 def _name_view(index: Index, rows: Any) -> None:
     ids = np.arange(1, LISTED + 1)
     with one_thread():
-        view = IvfView.build(lambda: iter([(ids, rows)]), LISTED, recall=0.5)
+        view = IvfView.build(
+            lambda at=None: iter([(ids, rows) if at is None else (ids[at], rows[at])]), LISTED, recall=0.5
+        )
     path = index.path / "views" / "1.faiss"
     view.write(path)
     lists = view._ivf.nlist

@@ -103,8 +103,9 @@ class Ledger:
         for (read, decoded), vector in zip(reads, vectors, strict=True):
             self.new.append(NewContent(decoded.digest, decoded.facts, vector))
             self.counts.embedded += 1
+            waited = self._release(decoded.digest)
             self._enter(read, decoded.digest, decoded.stat)
-            for copy in self._release(decoded.digest):
+            for copy in waited:
                 stat = copy.outcome.stat if isinstance(copy.outcome, Known) else copy.candidate.stat
                 self._enter(copy, decoded.digest, stat)
 
@@ -178,6 +179,9 @@ class Ledger:
         )
 
     def _content(self, digest: bytes) -> int | None:
+        if digest in self._fresh:
+            # Unknown when it was claimed, and not committed yet.
+            return None
         with self.index.database.read() as connection:
             return catalog.content_by_digest(connection, digest)
 

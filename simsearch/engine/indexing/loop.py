@@ -7,20 +7,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
-import numpy as np
-
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.config import IndexingConfig
 from simsearch.engine.indexing.estimate import WorkList, check_space, estimate, forecast
 from simsearch.engine.indexing.ledger import Ledger
-from simsearch.engine.indexing.pipeline import Read, ReadAhead
+from simsearch.engine.indexing.pipeline import EmbedAhead, Embedded, Read, ReadAhead
 from simsearch.engine.indexing.survey import Candidate, Scope, Survey
 from simsearch.errors import PruneRefused
 from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import DecodePool
 from simsearch.models.embedder import Embedder
 from simsearch.models.runners import available_threads
-from simsearch.records import Decoded, IndexReport, Progress
+from simsearch.records import IndexReport, Progress
 from simsearch.storage import catalog, writer
 
 PRUNE_SHARE = 0.10
@@ -44,7 +42,7 @@ class Run:
         self._total: int | None = None
         self._survey = Survey(index.database, config.retry_skipped)
         self._ledger = Ledger(index)
-        self._batch: list[tuple[Read, Decoded]] = []
+        self._ahead = EmbedAhead(embedder, config.batch_size)
         self._committed = time.monotonic()
         self.kept = 0
 
@@ -77,7 +75,7 @@ class Run:
                 self._survey = Survey(self._index.database, config.retry_skipped, max_pixels)
                 candidates = self._candidates(scopes)
             self._total = work.files
-            with ReadAhead(candidates, pool, workers, self._ledger.claim) as ahead:
+            with self._ahead, ReadAhead(candidates, pool, workers, self._ledger.claim) as ahead:
                 self._consume(ahead)
 
     def _candidates(self, scopes: Sequence[Scope]) -> Iterator[Candidate]:
@@ -90,9 +88,9 @@ class Run:
                     self._take(read)
                 self._show()
                 if time.monotonic() - self._committed >= self._config.commit_seconds:
-                    self._embed()
+                    self._enter(self._ahead.done())
                     self._commit()
-            self._embed()
+            self._enter(self._ahead.rest())
         finally:
             self._commit()
 
@@ -128,16 +126,13 @@ class Run:
     def _take(self, read: Read) -> None:
         decoded = self._ledger.take(read)
         if decoded is not None:
-            self._batch.append((read, decoded))
-        if len(self._batch) >= self._config.batch_size:
-            self._embed()
+            self._enter(self._ahead.put(read, decoded))
         if self._ledger.pending >= self._config.commit_photos:
             self._commit()
 
-    def _embed(self) -> None:
-        if self._batch:
-            batch, self._batch = self._batch, []
-            self._ledger.embedded(batch, self._embedder.embed(np.stack([d.pixels for _, d in batch])))
+    def _enter(self, done: Iterable[Embedded]) -> None:
+        for batch, vectors in done:
+            self._ledger.embedded(batch, vectors)
 
     def _commit(self) -> None:
         self._ledger.commit()
@@ -165,7 +160,7 @@ class Run:
                 scanned=self._survey.seen,
                 embedded=counts.embedded,
                 skipped=len(self._ledger.skipped) + len(self._survey.skipped),
-                finished=counts.finished + len(self._batch),
+                finished=counts.finished + self._ahead.pending,
                 total=self._total,
                 seconds=now - self._started,
             )

@@ -1,18 +1,24 @@
-"""Scan, decode and hand over: threads around bounded queues, so that reading overlaps embedding."""
+"""Scan, decode, embed and hand over: threads around bounded queues, so that all of it overlaps."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simsearch.engine.indexing.survey import Candidate
 from simsearch.media.pool import DecodePool
-from simsearch.records import Outcome
+from simsearch.models.embedder import Embedder
+from simsearch.records import Decoded, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +131,74 @@ class ReadAhead:
             except queue.Full:
                 continue
         return False
+
+
+Batch = list[tuple[Read, Decoded]]
+Embedded = tuple[Batch, NDArray[np.float32]]
+BESIDE, ALONE = 8, 64
+
+
+class EmbedAhead:
+    """Embeds batches in as many threads as the embedder has lanes; they come back in the order given.
+
+    A batch is `size` pictures. The very first one is a single picture, so that the network is loaded while
+    the decoders begin.
+    """
+
+    def __init__(self, embedder: Embedder, size: int | None) -> None:
+        self._embedder, self._size = embedder, size
+        self._threads: ThreadPoolExecutor | None = None
+        self._going: deque[tuple[Batch, Future[NDArray[np.float32]]]] = deque()
+        self._batch: Batch = []
+        self._lanes = 1
+
+    def __enter__(self) -> EmbedAhead:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+
+    @property
+    def pending(self) -> int:
+        """How many pictures were given and have not come back."""
+        return len(self._batch) + sum(len(batch) for batch, _ in self._going)
+
+    def put(self, read: Read, decoded: Decoded) -> Iterator[Embedded]:
+        """Take a picture; batches that are done, where more than one a lane waits."""
+        self._batch.append((read, decoded))
+        if self._threads is None:
+            self._lanes = self._embedder.lanes
+            self._size = self._size or (BESIDE if self._lanes > 1 else ALONE)
+            self._threads = ThreadPoolExecutor(self._lanes, "simsearch-embed")
+            self._submit()
+        elif len(self._batch) >= (self._size or ALONE):
+            self._submit()
+        while len(self._going) > 2 * self._lanes:
+            yield self._next()
+
+    def done(self) -> Iterator[Embedded]:
+        """Send off what was taken, and give back the batches that are done."""
+        self._submit()
+        while self._going and self._going[0][1].done():
+            yield self._next()
+
+    def rest(self) -> Iterator[Embedded]:
+        """Everything that is left; waits for it."""
+        self._submit()
+        while self._going:
+            yield self._next()
+
+    def _submit(self) -> None:
+        if self._batch and self._threads is not None:
+            batch, self._batch = self._batch, []
+            pixels = np.stack([decoded.pixels for _, decoded in batch])
+            self._going.append((batch, self._threads.submit(self._embedder.embed, pixels)))
+
+    def _next(self) -> Embedded:
+        batch, future = self._going[0]
+        vectors = future.result()
+        self._going.popleft()
+        return batch, vectors

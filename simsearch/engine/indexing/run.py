@@ -135,7 +135,7 @@ def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
         with index.database.write() as connection:
             writer.put_settings(connection, {"weights_path": weights_path})
     return Embedder.for_spec(
-        index.spec, weights_path, device=choice.device, runtime=choice.runtime, note=note
+        index.spec, weights_path, device=choice.device, runtime=choice.runtime, note=note, bulk=True
     )
 
 

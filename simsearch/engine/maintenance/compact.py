@@ -11,7 +11,7 @@ from simsearch.engine.create import delete_replaced, open_for_writing
 from simsearch.engine.disk import bytes_below
 from simsearch.engine.index import Index
 from simsearch.engine.maintenance.verify import database_problems
-from simsearch.engine.maintenance.view import build_view
+from simsearch.engine.maintenance.view import Wish, build_view
 from simsearch.engine.ranking import checked_rows
 from simsearch.errors import IndexDamaged, IndexUnwritable
 from simsearch.media.thumbs import keep_only
@@ -119,4 +119,4 @@ def _switch(
 def _tend_view(index: Index, dropped: int, note: Callable[[str], None]) -> None:
     record = index.snapshot().record
     if record is not None and dropped > REBUILD_SHARE * record.trained_on:
-        build_view(index, "auto", 0.99, note)
+        build_view(index, Wish.of(record), note)

@@ -6,12 +6,19 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from simsearch.engine.create import open_for_writing
 from simsearch.engine.index import Index
-from simsearch.engine.snapshot import EXACT_UP_TO, ViewRecord, file_digest, load_view, table_blocks
+from simsearch.engine.snapshot import (
+    EXACT_UP_TO,
+    ViewRecord,
+    blocks_of,
+    file_digest,
+    load_view,
+    table_blocks,
+)
 from simsearch.errors import IndexUnwritable
 from simsearch.paths import existing_index
 from simsearch.records import ViewInfo
@@ -20,7 +27,7 @@ from simsearch.storage.lock import WriterLock
 from simsearch.storage.segments import sync_folder
 
 if TYPE_CHECKING:
-    from simsearch.views.faiss_view import IvfView
+    from simsearch.views.faiss_view import FaissView
 
 TAIL_ROWS = 2000
 GROWTH = 4
@@ -28,24 +35,41 @@ GROWTH = 4
 Note = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What view is wanted: kind, recall@10 to tune for, and whether its robust setting is to be used."""
+
+    kind: str = "auto"
+    recall: float = 0.99
+    robust: bool = False
+
+    @classmethod
+    def of(cls, record: ViewRecord | None) -> Wish:
+        """What was wished when this view was made; the usual where there is none."""
+        return cls(record.kind, record.wanted, record.use_robust) if record is not None else cls()
+
+
 def rebuild(
     index: str | os.PathLike[str] | None = None,
     *,
     view: str = "auto",
     recall: float = 0.99,
+    robust: bool = False,
     note: Note | None = None,
 ) -> ViewInfo:
     """Make the view anew from the segments, without embedding anything.
 
     Args:
-        view: "exact" (no view: every row is compared), "ivf", or "auto": exact up to 20,000 photos.
+        view: "exact" (no view: every row is compared), "ivf", "hnsw" (quicker, five times the memory), or
+            "auto": exact up to 20,000 photos, ivf beyond.
         recall: the recall@10 that an approximate view is tuned to, on held-out rows.
+        robust: search harder than that, for queries that are unlike the collection.
 
     Returns: how the index is searched now. Raises IndexLocked, IndexMissing, SimsearchError.
     """
     folder, note = existing_index(index), note or (lambda _: None)
     with WriterLock(folder), open_for_writing(folder, note) as opened:
-        build_view(opened, view, recall, note)
+        build_view(opened, Wish(view, recall, robust), note)
         return opened.snapshot().info()
 
 
@@ -55,32 +79,35 @@ def tend_view(index: Index, note: Note) -> None:
     record = snapshot.record
     if snapshot.view_lost:
         note("The view is missing or damaged and is built again.")
-        build_view(index, "auto", 0.99, note)
+        build_view(index, Wish.of(snapshot.named), note)
     elif record is None:
         if snapshot.photos > EXACT_UP_TO:
-            build_view(index, "auto", 0.99, note)
+            build_view(index, Wish(), note)
     elif snapshot.photos > GROWTH * record.trained_on:
-        build_view(index, record.kind, 0.99, note)
+        build_view(index, Wish.of(record), note)
     elif len(snapshot.table) >= TAIL_ROWS:
         _extend(index, record)
 
 
-def build_view(index: Index, kind: str, recall: float, note: Note) -> None:
-    """Make the view of an index anew, of the kind "exact", "ivf" or "auto"; the caller holds the lock."""
-    from simsearch.views.faiss_view import IvfView
+def build_view(index: Index, wish: Wish, note: Note) -> None:
+    """Make the view of an index anew; the caller holds the lock."""
+    from simsearch.views.faiss_view import VIEWS
 
     with index.database.read() as connection:
         _, photos = catalog.live_vectors(connection)
         table = catalog.whole_vectors(connection)
-    if kind == "exact" or (kind == "auto" and photos <= EXACT_UP_TO):
+    if wish.kind == "exact" or (wish.kind == "auto" and photos <= EXACT_UP_TO):
         _adopt(index, None)
         return
     note(f"Building the search view of {photos} photos")
-    view = IvfView.build(lambda: table_blocks(table, index.segments), len(table), recall=recall)
-    _save(index, view, int(table.ids[-1]), len(table))
+    kind = VIEWS["ivf" if wish.kind == "auto" else wish.kind]
+    view = kind.build(blocks_of(table, index.segments), len(table), recall=wish.recall)
+    _save(index, view, _Cover(int(table.ids[-1]), len(table)), wish)
 
 
 def _extend(index: Index, record: ViewRecord) -> None:
+    from simsearch.views.tuning import Setting
+
     with index.database.read() as connection:
         tail = catalog.whole_vectors(connection, after=record.last_id)
     # The view in memory is shared with readers of this process; the copy that grows is read from disk.
@@ -89,10 +116,20 @@ def _extend(index: Index, record: ViewRecord) -> None:
         return
     for ids, rows in table_blocks(tail, index.segments):
         view.add(ids, rows)
-    _save(index, view, int(tail.ids[-1]), record.trained_on)
+    # What is in use is tuned no more, and stays as it was measured.
+    view.setting = Setting(record.nprobe, record.reranked, record.recall)
+    _save(index, view, _Cover(int(tail.ids[-1]), record.trained_on), Wish.of(record))
 
 
-def _save(index: Index, view: IvfView, last_id: int, trained_on: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    """The last vector id in a view, and how many rows it was trained on."""
+
+    last_id: int
+    trained_on: int
+
+
+def _save(index: Index, view: FaissView, cover: _Cover, wish: Wish) -> None:
     """Write under a temporary name, sync, rename, and only then name it in the database."""
     folder = index.path / "views"
     number = 1 + max((int(f.stem) for f in folder.glob("*.faiss") if f.stem.isdigit()), default=0)
@@ -111,11 +148,16 @@ def _save(index: Index, view: IvfView, last_id: int, trained_on: int) -> None:
         kind=view.kind,
         size=size,
         sha256=digest,
-        last_id=last_id,
-        trained_on=trained_on,
+        last_id=cover.last_id,
+        trained_on=cover.trained_on,
         nprobe=view.setting.nprobe,
         reranked=view.setting.reranked,
         recall=view.setting.recall,
+        wanted=wish.recall,
+        robust_nprobe=view.robust.nprobe,
+        robust_reranked=view.robust.reranked,
+        robust_recall=view.robust.recall,
+        use_robust=wish.robust,
     )
     _adopt(index, record)
 
