@@ -77,12 +77,13 @@ class Embedder:
         device: str = "auto",
         runtime: str = "auto",
         note: Note | None = None,
+        bulk: bool = False,
     ) -> Embedder:
         """An embedder for vectors that exist already, e.g. those of an index.
 
         The weights are known by their SHA-256: a cached graph is enough for the onnx runtime, else
         `weights_path`, else the usual place of the backbone. Without any of them `embed` raises
-        WeightsMissing.
+        WeightsMissing. `bulk` makes one for many pictures: see `lanes`.
         """
         check_runtime(runtime, device)
         if spec.precision != "float32":
@@ -92,6 +93,7 @@ class Embedder:
             )
         embedder = cls.__new__(cls)
         embedder._set_up(spec, weights_path, (device, runtime), note)
+        embedder._bulk = bulk
         return embedder
 
     def _set_up(
@@ -100,6 +102,7 @@ class Embedder:
         self.spec, self.weights_path, self._wanted = spec, weights_path, wanted
         self._note = note or logging.getLogger("simsearch").warning
         self._lock = threading.RLock()
+        self._bulk = False
         self._device: str | None = None
         self._runner: Runner | None = None
 
@@ -124,6 +127,15 @@ class Embedder:
         if self.device != "cpu" or is_marked_unexportable(graph_path(self.spec)):
             return "torch"
         return usual_runtime(self.spec.backbone)
+
+    @property
+    def lanes(self) -> int:
+        """How many threads should call `embed` at once.
+
+        An embedder made for bulk runs each pass on one core and wants a thread a core: the threads of one
+        pass wait for each other at every layer, and decoders that take a core away make all of them wait.
+        """
+        return available_threads() if self._bulk and self.runtime == "onnx" else 1
 
     def embed(self, images: Images) -> NDArray[np.float32]:
         """Unit vectors, float32 (n, dim), one for each picture and in their order.
@@ -171,7 +183,7 @@ class Embedder:
         return TorchRunner(self._build_network(), self.device)
 
     def _onnx_runner(self) -> Runner:
-        path, threads = graph_path(self.spec), available_threads()
+        path, threads = graph_path(self.spec), 1 if self._bulk else available_threads()
         cached = read_graph(path, self.spec)
         if cached is not None:
             try:
