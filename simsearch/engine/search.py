@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from simsearch.media.thumbs import thumbnail
 from simsearch.models.embedder import Embedder
 from simsearch.paths import AnyPath, canonical, text
 from simsearch.records import Hit, QueryResult
+from simsearch.storage import catalog
 
 Vectors = NDArray[np.float32]
 
@@ -137,19 +139,24 @@ class Searcher:
         return DecodeLimits(max_pixels=self.index.max_pixels)
 
     def _refuse_empty(self) -> None:
-        if not len(self.index):
+        with self.index.database.read() as connection:
+            filled = catalog.holds_a_photo(connection)
+        if not filled:
             raise IndexEmpty(
                 f"The index at {self.index.path} holds no photo. Add some: simsearch index FOLDER"
             )
 
     def _embed(self, source: bytes | Path) -> Vectors:
         """The vector of a file, or of a picture's bytes."""
-        decoded = decode_here(source, self.index.spec.framing, self._limits)
-        known = self.index.vector_id_of(digest=decoded.digest)
-        if known is not None:
-            stored: Vectors = self.index.vectors([known])[0]
-            return stored
-        return np.asarray(self.embedder.embed(decoded.pixels[None])[0], dtype=np.float32)
+        with ThreadPoolExecutor(1) as beside:
+            # The view is read while the network is: together they are most of a first query's time.
+            beside.submit(self.index.snapshot)
+            decoded = decode_here(source, self.index.spec.framing, self._limits)
+            known = self.index.vector_id_of(digest=decoded.digest)
+            if known is not None:
+                stored: Vectors = self.index.vectors([known])[0]
+                return stored
+            return np.asarray(self.embedder.embed(decoded.pixels[None])[0], dtype=np.float32)
 
     def _search(self, vector: Vectors, options: QueryOptions, own: Sequence[bytes]) -> tuple[Hit, ...]:
         wanted = Wanted(options.k, options.min_score, options.max_score, frozenset(own))

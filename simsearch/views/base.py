@@ -40,6 +40,10 @@ class View(Protocol):
         """Candidate ids of each query."""
         ...
 
+    def groups(self, most: int) -> Iterator[Ids]:
+        """The ids of all rows, each once, at most `most` together; those together lie close to each other."""
+        ...
+
 
 def check_queries(queries: Vectors, dim: int) -> Vectors:
     """`queries` as float32 (m, dim). Raises SimsearchError for a wrong shape, NaN or infinity."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,6 +74,10 @@ class FaissView(ABC):
     @abstractmethod
     def search(self, queries: Vectors, k: int, allowed: Ids | None = None) -> list[Ids]:
         """Candidates of each query: `setting.reranked`, or `k` where that is more."""
+
+    @abstractmethod
+    def groups(self, most: int) -> Iterator[Ids]:
+        """The ids of all rows, each once, at most `most` together; those together lie close to each other."""
 
     def add(self, ids: Ids, rows: Vectors) -> None:
         """Add rows as they are; the training is kept."""
@@ -163,6 +167,15 @@ class IvfView(FaissView):
         selector = None if allowed is None else _bitmap(allowed)
         return self._candidates(queries, max(k, self.setting.reranked), nprobe, selector)
 
+    def groups(self, most: int) -> Iterator[Ids]:
+        """The ids of all rows, list by list."""
+        lists = self._ivf.invlists
+        for number in range(self._ivf.nlist):
+            size = lists.list_size(number)
+            ids = faiss.rev_swig_ptr(lists.get_ids(number), size).copy() if size else np.empty(0, np.int64)
+            for start in range(0, size, most):
+                yield ids[start : start + most]
+
     def _efforts(self) -> list[Effort]:
         lists, rows = self._ivf.nlist, len(self)
         # A re-ranked row costs about as much as 50 scanned codes: 2.4 ms for 120 rows, .5 ms for 6,000 codes.
@@ -208,6 +221,12 @@ class HnswView(FaissView):
             raise SimsearchError("An hnsw view cannot search among some of its rows.")
         found = max(k, self.setting.reranked)
         return self._candidates(queries, found, max(found, self.setting.nprobe))
+
+    def groups(self, most: int) -> Iterator[Ids]:
+        """The ids of all rows as they came: a folder's photos come together."""
+        ids = faiss.vector_to_array(self._index.id_map)
+        for start in range(0, len(ids), most):
+            yield ids[start : start + most]
 
     def _efforts(self) -> list[Effort]:
         return [Effort(ends, ends, ends) for ends in self._ENDS]

@@ -6,8 +6,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from simsearch.engine.calibration.sample import sample_photos
 from simsearch.engine.create import create_index, open_for_writing, prepare_folder
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.config import IndexingConfig, settled_max_pixels, with_rules
@@ -16,9 +18,12 @@ from simsearch.engine.indexing.survey import find_scopes
 from simsearch.engine.maintenance.repair import repair
 from simsearch.engine.maintenance.view import tend_view
 from simsearch.errors import IndexMismatch, IndexMissing, RootMissing
-from simsearch.media.scan import root_state
+from simsearch.media.formats import MAX_PIXELS
+from simsearch.media.scan import ScanRules, root_state
 from simsearch.models.choice import ModelChoice, ResolvedModel, resolve
 from simsearch.models.embedder import Embedder
+from simsearch.models.precision.calibrate import int8_spec
+from simsearch.models.precision.int8 import INT8, check_new
 from simsearch.paths import DATABASE, AnyPath, canonical, resolve_index, text
 from simsearch.records import IndexReport, Progress
 from simsearch.spec import EmbeddingSpec
@@ -85,7 +90,7 @@ def _writing(
     for path in wanted:
         if not exists and not os.path.lexists(path):
             raise RootMissing(f"{text(path)} does not exist.")
-    prepared = None if exists else _prepare(choice, note)
+    prepared = None if exists else _prepare(wanted, config, note)
     prepare_folder(folder)
     with WriterLock(folder):
         if exists and config.repair:
@@ -93,7 +98,7 @@ def _writing(
         try:
             opened = open_for_writing(folder, note)
         except IndexMissing:
-            prepared = prepared or _prepare(choice, note)
+            prepared = prepared or _prepare(wanted, config, note)
             opened = create_index(
                 folder,
                 prepared.spec,
@@ -105,8 +110,9 @@ def _writing(
             yield opened, _embedder(opened, choice, note)
 
 
-def _prepare(choice: ModelChoice, note: Note) -> ResolvedModel:
+def _prepare(wanted: Sequence[bytes], config: IndexingConfig, note: Note) -> ResolvedModel:
     """The model of a new index, gaps filled from the environment; an existing index keeps its own."""
+    choice = config.choice
     filled = ModelChoice.from_environment(
         None if choice.model == "auto" else choice.model,
         choice.weights,
@@ -118,14 +124,24 @@ def _prepare(choice: ModelChoice, note: Note) -> ResolvedModel:
     if filled.weights is not None or resolved.spec.backbone.startswith("timm/"):
         # A checkpoint that does not fit must not leave an index behind that can never be filled.
         Embedder.for_spec(resolved.spec, resolved.weights_path, device="cpu", note=note).load()
+    if choice.precision == INT8:
+        check_new(choice.device, choice.runtime)
+        rules = ScanRules(config.exclude or (), config.hidden or False)
+        sample = sample_photos(wanted, resolved.spec.framing, rules, config.max_pixels or MAX_PIXELS)
+        return replace(resolved, spec=int8_spec(resolved.spec, resolved.weights_path, sample, note))
     return resolved
 
 
 def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
     weights_path = index.weights_path
+    if choice.precision not in (None, index.spec.arithmetic):
+        raise IndexMismatch(
+            f"{index.path} was made in {index.spec.arithmetic}, not in {choice.precision}; their vectors "
+            "cannot be compared. Leave out --precision, or name another index with -i."
+        )
     if (choice.model, choice.weights, choice.pooling) != ("auto", None, "avg"):
         asked = resolve(choice, note=note)
-        if asked.spec != index.spec:
+        if replace(asked.spec, precision=index.spec.precision) != index.spec:
             raise IndexMismatch(
                 f"{index.path} was made with {_describe(index.spec)}, not with {_describe(asked.spec)}; "
                 "their vectors cannot be compared. "

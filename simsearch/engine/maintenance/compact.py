@@ -117,6 +117,7 @@ def _switch(
 
 
 def _tend_view(index: Index, dropped: int, note: Callable[[str], None]) -> None:
-    record = index.snapshot().record
+    snapshot = index.snapshot()
+    record = snapshot.record
     if record is not None and dropped > REBUILD_SHARE * record.trained_on:
-        build_view(index, Wish.of(record), note)
+        build_view(index, Wish.anew(record, snapshot.photos), note)

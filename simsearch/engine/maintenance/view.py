@@ -48,6 +48,11 @@ class Wish:
         """What was wished when this view was made; the usual where there is none."""
         return cls(record.kind, record.wanted, record.use_robust) if record is not None else cls()
 
+    @classmethod
+    def anew(cls, record: ViewRecord | None, photos: int) -> Wish:
+        """The same for a view that is lost or has lost many rows; few photos are compared exactly."""
+        return cls.of(record) if photos > EXACT_UP_TO else cls()
+
 
 def rebuild(
     index: str | os.PathLike[str] | None = None,
@@ -79,7 +84,7 @@ def tend_view(index: Index, note: Note) -> None:
     record = snapshot.record
     if snapshot.view_lost:
         note("The view is missing or damaged and is built again.")
-        build_view(index, Wish.of(snapshot.named), note)
+        build_view(index, Wish.anew(snapshot.named, snapshot.photos), note)
     elif record is None:
         if snapshot.photos > EXACT_UP_TO:
             build_view(index, Wish(), note)

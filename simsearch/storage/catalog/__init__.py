@@ -9,6 +9,7 @@ from simsearch.storage.catalog.contents import (
     contents_without_vector,
     count,
     digests,
+    holds_a_photo,
 )
 from simsearch.storage.catalog.files import (
     FileRow,
@@ -67,6 +68,7 @@ __all__ = [
     "files_below",
     "files_of",
     "generation",
+    "holds_a_photo",
     "live_vectors",
     "number",
     "parsed",

@@ -79,3 +79,11 @@ def count(connection: sa.Connection, what: str) -> int:
         "photos": sa.select(sa.func.count(files.c.content_id.distinct())),
     }
     return int(connection.execute(queries[what]).scalar() or 0)
+
+
+def holds_a_photo(connection: sa.Connection) -> bool:
+    """Whether any file is indexed; one look, however many there are."""
+    return (
+        connection.execute(sa.select(files.c.id).where(files.c.content_id.is_not(None)).limit(1)).first()
+        is not None
+    )

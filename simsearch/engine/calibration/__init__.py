@@ -1,0 +1,1 @@
+"""The photos of a user's own that a new arithmetic is fitted to."""

@@ -1,0 +1,187 @@
+"""Views and the graph of neighbours, held against NumPy's brute force on made vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import ENOUGH, made_index
+from numpy.typing import NDArray
+from oracle import read_index
+
+from simsearch import Index, SimsearchError
+from simsearch.dedup.graph import knn_graph
+from simsearch.engine.maintenance.remove import remove
+from simsearch.engine.maintenance.view import rebuild
+from simsearch.engine.ranking import Wanted
+from simsearch.views.faiss_view import FaissView, HnswView, IvfView
+from simsearch.views.training import even_places, learn_transform
+
+Rows = NDArray[np.float32]
+Ids = NDArray[np.int64]
+ROWS, DIM, ASKED = 5000, 48, 200
+
+
+class Made:
+    """Unit rows that lie near a surface of 12 dimensions, as embeddings do, under ids with gaps."""
+
+    def __init__(self) -> None:
+        chance = np.random.default_rng(7)
+        plane = chance.standard_normal((12, DIM))
+        inside = chance.standard_normal((ROWS + ASKED, 12)) @ plane
+        values = np.maximum(inside + chance.standard_normal((ROWS + ASKED, DIM)), 0).astype(np.float32)
+        values /= np.linalg.norm(values, axis=1, keepdims=True)
+        self.rows, self.queries = values[:ROWS], values[ROWS:]
+        self.ids = np.arange(ROWS, dtype=np.int64) * 3 + 11
+
+    def blocks(self, places: Ids | None = None) -> Iterator[tuple[Ids, Rows]]:
+        """The rows, 512 at a time."""
+        places = np.arange(ROWS) if places is None else places
+        for start in range(0, len(places), 512):
+            part = places[start : start + 512]
+            yield self.ids[part], self.rows[part]
+
+    def best(self, k: int, allowed: Ids | None = None) -> list[Ids]:
+        """The true ids of each query's k closest rows."""
+        scores = self.queries @ self.rows.T
+        if allowed is not None:
+            scores[:, ~np.isin(self.ids, allowed)] = -2
+        return list(self.ids[np.argsort(-scores, axis=1)[:, :k]])
+
+    def recall(self, view: FaissView, allowed: Ids | None = None) -> float:
+        """Recall@10 of the view's candidates, ranked by their true scores."""
+        found = view.search(self.queries, 10, allowed)
+        for ids in found:
+            assert len(np.unique(ids)) == len(ids) >= 10
+            assert np.isin(ids, self.ids if allowed is None else allowed).all()
+        return float(
+            np.mean([np.isin(t, c).mean() for t, c in zip(self.best(10, allowed), found, strict=True)])
+        )
+
+
+@pytest.fixture(scope="module")
+def made() -> Made:
+    return Made()
+
+
+@pytest.fixture(scope="module", params=[IvfView, HnswView])
+def view(request: pytest.FixtureRequest, made: Made) -> FaissView:
+    kind: type[FaissView] = request.param
+    return kind.build(made.blocks, ROWS, recall=0.99)
+
+
+def test_a_view_finds_what_it_promises_on_rows_it_has_not_seen(view: FaissView, made: Made) -> None:
+    assert len(view) == ROWS
+    assert view.setting.recall >= 0.99
+    assert view.robust.recall >= view.setting.recall
+    assert view.robust.reranked >= view.setting.reranked
+    assert made.recall(view) >= 0.98
+    view.setting, tuned = view.robust, view.setting
+    assert made.recall(view) >= 0.99
+    view.setting = tuned
+
+
+def test_asked_for_more_a_view_gives_more(view: FaissView, made: Made) -> None:
+    for k in (10, 700):
+        assert all(len(ids) >= k for ids in view.search(made.queries[:3], k))
+    if view.kind == "ivf":
+        [everything] = view.search(made.queries[:1], ROWS)
+        assert sorted(everything) == list(made.ids)
+
+
+def test_the_same_rows_give_the_same_view(view: FaissView, made: Made) -> None:
+    again = type(view).build(made.blocks, ROWS, recall=0.99)
+    if view.kind == "ivf":
+        assert (again.setting, again.robust) == (view.setting, view.robust)
+    assert again.search(made.queries[:1], 10)[0][0] == view.search(made.queries[:1], 10)[0][0]
+
+
+def test_a_view_comes_back_from_its_file(view: FaissView, made: Made, tmp_path: Path) -> None:
+    view.write(tmp_path / "1.faiss")
+    again = type(view).read(tmp_path / "1.faiss", view.setting, view.robust)
+    for old, new in zip(view.search(made.queries, 10), again.search(made.queries, 10), strict=True):
+        assert list(old) == list(new)
+
+
+def test_groups_hold_every_row_once(view: FaissView, made: Made) -> None:
+    groups = list(view.groups(100))
+    assert max(map(len, groups)) <= 100
+    assert sorted(np.concatenate(groups)) == list(made.ids)
+
+
+@pytest.mark.parametrize("chosen", ["random", "close together"])
+def test_a_filter_is_kept_and_finds_its_rows(made: Made, chosen: str) -> None:
+    view = IvfView.build(made.blocks, ROWS, recall=0.99)
+    if chosen == "random":
+        allowed = np.sort(np.random.default_rng(0).choice(made.ids, 500, replace=False))
+    else:
+        allowed = np.sort(made.ids[np.argsort(-made.rows @ made.rows[0])[:500]])
+    assert made.recall(view, allowed) >= 0.97
+
+
+def test_a_graph_refuses_a_filter_that_it_would_fail(made: Made) -> None:
+    view = HnswView.build(made.blocks, ROWS, recall=0.9)
+    with pytest.raises(SimsearchError, match="cannot search among some"):
+        view.search(made.queries, 10, made.ids[:50])
+
+
+def test_main_directions_are_those_of_the_covariance(made: Made) -> None:
+    transform = learn_transform(made.blocks, ROWS)
+    reduced = transform.apply(made.rows)
+    assert reduced.shape == (ROWS, DIM)
+    assert np.abs(reduced.mean(axis=0)).max() < 1e-4
+    # A rotation: with all directions kept, distances are what they were.
+    inside, outside = reduced[:50] - reduced[50:100], made.rows[:50] - made.rows[50:100]
+    assert np.allclose(np.linalg.norm(inside, axis=1), np.linalg.norm(outside, axis=1), atol=1e-4)
+
+
+def test_the_sample_is_even_and_in_runs() -> None:
+    assert list(even_places(10, 20)) == list(range(10))
+    places = even_places(100_000, 1600)
+    assert len(places) == 1600
+    assert list(places[:17]) == [*range(16), 1000]
+    assert places[-1] == 99_015
+
+
+@pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
+def test_the_graph_of_neighbours_is_that_of_brute_force(tmp_path: Path, kind: str) -> None:
+    photos, folder = made_index(tmp_path)
+    rebuild(folder, view=kind, recall=1.0)
+    remove([photos / f"{n:05d}.png" for n in range(5)], folder, yes=True)
+    truth = read_index(folder)
+    scores = truth.vectors @ truth.vectors.T
+    np.fill_diagonal(scores, -2)
+    order = np.argsort(-scores, axis=1)[:, :6]
+    expected = {own: [truth.ids[n] for n in best] for own, best in zip(truth.ids, order, strict=True)}
+    with Index.open(folder) as index:
+        groups = list(knn_graph(index, 6))
+    seen = np.concatenate([group.ids for group in groups])
+    assert sorted(seen) == sorted(truth.ids)
+    assert len(seen) == ENOUGH - 5
+    right = [
+        np.isin(expected[int(own)], found).mean()
+        for group in groups
+        for own, found in zip(group.ids, group.neighbours, strict=True)
+    ]
+    assert np.mean(right) == 1.0 if kind == "exact" else np.mean(right) > 0.97
+    for group in groups:
+        assert (np.diff(group.scores, axis=1) <= 0).all()
+        place = {int(own): n for n, own in enumerate(truth.ids)}
+        own, best = place[int(group.ids[0])], place[int(group.neighbours[0, 0])]
+        assert group.scores[0, 0] == pytest.approx(scores[own, best], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
+def test_few_allowed_pictures_are_ranked_exactly_whatever_the_view(tmp_path: Path, kind: str) -> None:
+    _, folder = made_index(tmp_path)
+    info = rebuild(folder, view=kind, recall=0.5, robust=True)
+    assert (info.kind, info.robust) == (kind, kind != "exact")
+    truth = read_index(folder)
+    allowed = np.asarray(truth.ids)[::7]
+    with Index.open(folder) as index:
+        answers = index.rank(truth.vectors[:20], Wanted(k=5, allowed=allowed))
+    for query, hits in zip(truth.vectors[:20], answers, strict=True):
+        best = np.argsort(-(truth.vectors[::7] @ query))[:5]
+        assert [hit.id for hit in hits] == [int(allowed[n]) for n in best]
