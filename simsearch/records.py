@@ -158,6 +158,7 @@ class ViewInfo:
         tail: rows that came later and are compared one by one.
         robust_recall: the same as `recall` with the robust setting.
         robust: whether that setting is in use.
+        center: whether scores are cosines of centred vectors, unless a query says otherwise.
     """
 
     kind: str
@@ -165,6 +166,7 @@ class ViewInfo:
     tail: int
     robust_recall: float = 1.0
     robust: bool = False
+    center: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from simsearch.dedup.graph import knn_graph
 from simsearch.engine.maintenance.remove import remove
 from simsearch.engine.maintenance.view import rebuild
 from simsearch.engine.ranking import Wanted
+from simsearch.engine.search import QueryOptions, Searcher
 from simsearch.views.faiss_view import FaissView, HnswView, IvfView
 from simsearch.views.training import even_places, learn_transform
 
@@ -185,3 +186,25 @@ def test_few_allowed_pictures_are_ranked_exactly_whatever_the_view(tmp_path: Pat
     for query, hits in zip(truth.vectors[:20], answers, strict=True):
         best = np.argsort(-(truth.vectors[::7] @ query))[:5]
         assert [hit.id for hit in hits] == [int(allowed[n]) for n in best]
+
+
+@pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
+def test_centred_scores_are_those_of_vectors_less_the_shrunken_mean(tmp_path: Path, kind: str) -> None:
+    _, folder = made_index(tmp_path)
+    info = rebuild(folder, view=kind, recall=0.99, center=True)
+    assert info.center
+    truth = read_index(folder)
+    mean = truth.vectors.mean(axis=0) * (ENOUGH / (ENOUGH + 300))
+    moved = truth.vectors - mean
+    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+    with Searcher(folder) as searcher:
+        for own in range(10):
+            expected = moved @ moved[own]
+            best = [n for n in np.argsort(-expected, kind="stable") if n != own][:5]
+            hits = searcher.query_id(truth.ids[own], QueryOptions(k=5)).hits
+            assert [hit.id for hit in hits] == [truth.ids[n] for n in best]
+            assert [hit.score for hit in hits] == pytest.approx(expected[best], abs=1e-5)
+            plain = searcher.query_id(truth.ids[own], QueryOptions(k=5, center=False)).hits
+            scores = truth.vectors @ truth.vectors[own]
+            assert plain[0].score == pytest.approx(np.sort(scores)[-2], abs=1e-6)
+    assert not rebuild(folder, view=kind, center=False).center

@@ -31,6 +31,11 @@ def _score(_: click.Context, parameter: click.Parameter, value: float | None) ->
 @click.option("--min-score", type=float, callback=_score, help="Only hits with at least this cosine.")
 @click.option("--max-score", type=float, callback=_score, help="Only hits with at most this cosine.")
 @click.option("--include-self", is_flag=True, help="Let the query's own file be among its hits.")
+@click.option(
+    "--center/--no-center",
+    default=None,
+    help="Score by vectors seen from the middle of the collection. [default: as rebuild was told, else not]",
+)
 @click.option("--id", "ids", type=int, multiple=True, help="Query by the id of an indexed photo; repeatable.")
 @click.option(
     "--format",
@@ -49,6 +54,7 @@ def command(
     min_score: float | None,
     max_score: float | None,
     include_self: bool,
+    center: bool | None,
     ids: tuple[int, ...],
     form: str | None,
     null: bool,
@@ -69,7 +75,7 @@ def command(
         raise click.UsageError("Standard input holds one picture: give - once.")
     from simsearch.engine.search import QueryOptions, Searcher
 
-    options = QueryOptions(k=k, min_score=min_score, max_score=max_score, include_self=include_self)
+    options = QueryOptions(k, min_score, max_score, include_self, center)
     with Searcher(common.index, note=note) as searcher:
         asked = _Asked(searcher, options)
         results: Iterable[QueryResult] = asked.answers(images, ids)

@@ -26,13 +26,17 @@ TIE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one query asks for: `k` hits with min_score <= score <= max_score, without these paths."""
+    """What one query asks for: `k` hits with min_score <= score <= max_score, without these paths.
+
+    Scores are cosines of centred vectors where `center` says so; None is as the index is set.
+    """
 
     k: int = 10
     min_score: float | None = None
     max_score: float | None = None
     without: frozenset[bytes] = frozenset()
     allowed: Ids | None = None
+    center: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,13 @@ def rank(
     for start in range(0, len(queries), GROUP):
         group = queries[start : start + GROUP]
         fetch = wanted.k + len(wanted.without) + SPARE
-        ranked = _ranked(connection, segments, snapshot, group, fetch, wanted.allowed)
+        ranked = _ranked(connection, segments, snapshot, group, fetch, wanted)
         for query, found in zip(group, ranked, strict=True):
             size = fetch
             hits = _hits(connection, found, wanted)
             while not found.complete and not _enough(found, hits, wanted):
                 size *= 4
-                found = _ranked(connection, segments, snapshot, query[None], size, wanted.allowed)[0]
+                found = _ranked(connection, segments, snapshot, query[None], size, wanted)[0]
                 hits = _hits(connection, found, wanted)
             answers.append(hits)
     return answers
@@ -82,15 +86,23 @@ def _ranked(
     snapshot: Snapshot,
     queries: Vectors,
     size: int,
-    allowed: Ids | None,
+    wanted: Wanted,
 ) -> list[_Ranked]:
-    tables = snapshot.candidates(connection, queries, size, allowed)
+    center = snapshot.centred if wanted.center is None else wanted.center
+    mean = snapshot.middle(connection) if center else None
+    allowed = wanted.allowed
+    tables = snapshot.candidates(connection, queries, size, allowed, mean)
     everything = tables[0]
     for table in tables[1:]:
         everything = everything.joined(table)
     _, first = np.unique(everything.ids, return_index=True)
     everything = everything.pick(first)
-    rows = checked_rows(segments, everything).astype(np.float64)
+    rows = checked_rows(segments, everything)
+    if mean is not None:
+        from simsearch.views.centring import centred
+
+        queries, rows = centred(queries, mean), centred(rows, mean)
+    rows = rows.astype(np.float64)
     ranked = []
     for query, table in zip(queries, tables, strict=True):
         exact = rows[np.searchsorted(everything.ids, table.ids)] @ query.astype(np.float64)

@@ -29,12 +29,16 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class QueryOptions:
-    """How many hits, which scores, and whether the query's own file may be among them."""
+    """How many hits, which scores, and whether the query's own file may be among them.
+
+    `center` ranks by vectors seen from the middle of the collection; None does as the index is set.
+    """
 
     k: int = 10
     min_score: float | None = None
     max_score: float | None = None
     include_self: bool = False
+    center: bool | None = None
 
 
 class Searcher:
@@ -159,7 +163,9 @@ class Searcher:
             return np.asarray(self.embedder.embed(decoded.pixels[None])[0], dtype=np.float32)
 
     def _search(self, vector: Vectors, options: QueryOptions, own: Sequence[bytes]) -> tuple[Hit, ...]:
-        wanted = Wanted(options.k, options.min_score, options.max_score, frozenset(own))
+        wanted = Wanted(
+            options.k, options.min_score, options.max_score, frozenset(own), center=options.center
+        )
         return self.index.rank(vector[None], wanted)[0]
 
 

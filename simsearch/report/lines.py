@@ -53,11 +53,12 @@ def skipped_lines(skipped: Sequence[Skipped], *, more: str, limit: int = SHOWN_S
 
 def view_line(view: ViewInfo) -> str:
     """How an index is searched, with the measured recall."""
+    centred = ", centred" if view.center else ""
     if view.kind == "exact":
-        return "exact, every photo is compared"
+        return f"exact, every photo is compared{centred}"
     robust = f"robust, recall@10 {view.robust_recall:.4f} (without --robust {view.recall:.4f})"
     usual = f"recall@10 {view.recall:.4f} (with --robust {view.robust_recall:.4f})"
-    line = f"{view.kind}, {robust if view.robust else usual}"
+    line = f"{view.kind}, {robust if view.robust else usual}{centred}"
     return f"{line}, {view.tail} photos beside it" if view.tail else line
 
 

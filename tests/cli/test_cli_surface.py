@@ -33,11 +33,11 @@ SURFACE = {
     },
     "query": {
         *("-k", "--min-score", "--max-score", "--include-self", "--id", "--format", "-0", "--null"),
-        *("--html", "--open"),
+        *("--html", "--open", "--center", "--no-center"),
     },
     "info": {"--skipped"},
     "verify": {"--deep"},
-    "rebuild": {"--view", "--recall", "--robust", "--thumbnails"},
+    "rebuild": {"--view", "--recall", "--robust", "--center", "--no-center", "--thumbnails"},
     "compact": set(),
     "remove": {"--dry-run", "--yes"},
     "export": {"--parquet"},

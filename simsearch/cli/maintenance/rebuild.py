@@ -38,19 +38,24 @@ def _share(_: click.Context, parameter: click.Parameter, value: float) -> float:
     is_flag=True,
     help="Search harder than --recall asks for: for pictures that are unlike those of the index.",
 )
+@click.option(
+    "--center/--no-center",
+    default=None,
+    help="Whether queries score by vectors seen from the middle of the collection; remembered.",
+)
 @click.option("--thumbnails", is_flag=True, help="Make the missing thumbnails instead, for the browser.")
 @common_options
-def command(common: Common, view: str, recall: float, robust: bool, thumbnails: bool) -> None:
+def command(
+    common: Common, view: str, recall: float, robust: bool, center: bool | None, thumbnails: bool
+) -> None:
     """Make the search view anew, without embedding a photo again.
 
     With --thumbnails the view stays, and the small pictures that pages show, which are otherwise made when
     they are first looked at, are made for all photos.
     """
     if thumbnails:
-        if view != "auto" or recall != 0.99 or robust:
-            raise click.UsageError(
-                "--thumbnails leaves the view alone: leave out --view, --recall, --robust."
-            )
+        if (view, recall, robust, center) != ("auto", 0.99, False, None):
+            raise click.UsageError("--thumbnails leaves the view alone: leave out the other options.")
         _make_thumbnails(common)
         return
     from simsearch.engine.maintenance.view import rebuild
@@ -58,7 +63,7 @@ def command(common: Common, view: str, recall: float, robust: bool, thumbnails: 
     from simsearch.report.machine import to_json
 
     shown = None if common.quiet else note
-    info = rebuild(common.index, view=view, recall=recall, robust=robust, note=shown)
+    info = rebuild(common.index, view=view, recall=recall, robust=robust, center=center, note=shown)
     if common.json:
         answer([to_json(info)])
     else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simsearch.engine.create import open_for_writing
 from simsearch.engine.index import Index
 from simsearch.engine.snapshot import (
+    CENTER,
     EXACT_UP_TO,
     ViewRecord,
     blocks_of,
@@ -60,6 +61,7 @@ def rebuild(
     view: str = "auto",
     recall: float = 0.99,
     robust: bool = False,
+    center: bool | None = None,
     note: Note | None = None,
 ) -> ViewInfo:
     """Make the view anew from the segments, without embedding anything.
@@ -69,11 +71,15 @@ def rebuild(
             "auto": exact up to 20,000 photos, ivf beyond.
         recall: the recall@10 that an approximate view is tuned to, on held-out rows.
         robust: search harder than that, for queries that are unlike the collection.
+        center: whether queries score by centred vectors unless they say otherwise; None leaves it as it is.
 
     Returns: how the index is searched now. Raises IndexLocked, IndexMissing, SimsearchError.
     """
     folder, note = existing_index(index), note or (lambda _: None)
     with WriterLock(folder), open_for_writing(folder, note) as opened:
+        if center is not None:
+            with opened.database.write() as connection:
+                writer.put_settings(connection, {CENTER: "on" if center else "off"})
         build_view(opened, Wish(view, recall, robust), note)
         return opened.snapshot().info()
 
