@@ -1,4 +1,5 @@
 # make demo: a first look · make test: what every change has to pass · make proof: the slow proofs
+# make bench: all measurements; photos and weights of your own by BENCH_PHOTOS, BENCH_LARGE, BENCH_WEIGHTS
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ DEMO := demo
 PYTEST_FLAGS ?=
 FAULTS := $(abspath $(VENV))/.faults.jsonl
 
-.PHONY: demo test lint proof audit tools clean-demo
+.PHONY: demo test lint proof bench audit tools clean-demo
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -34,6 +35,15 @@ proof: $(VENV)/.dev-installed tools
 	rm -f $(FAULTS)
 	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof $(PYTEST_FLAGS)
 	$(BIN)/python -m benchmarks.reliability $(FAULTS)
+
+# An hour or more on two cores; the peers' environments take about 8 GB below ~/.cache/simsearch-bench.
+bench: $(VENV)/.demo-installed
+	$(BIN)/python -m benchmarks indexing $(if $(BENCH_PHOTOS),--folder $(BENCH_PHOTOS)) \
+		$(if $(BENCH_LARGE),--large-from $(BENCH_LARGE)) $(if $(BENCH_WEIGHTS),--weights $(BENCH_WEIGHTS))
+	$(BIN)/python -m benchmarks search --peers
+	$(BIN)/python -m benchmarks startup $(if $(BENCH_PHOTOS),--folder $(BENCH_PHOTOS)) \
+		$(if $(BENCH_WEIGHTS),--model resnet50 --weights $(BENCH_WEIGHTS))
+	$(BIN)/python -m benchmarks docs
 
 # Known flaws of the packages that the tests run with; it asks PyPI.
 audit: $(BIN)/pip

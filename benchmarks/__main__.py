@@ -1,11 +1,16 @@
-"""One entry to the measurements: python -m benchmarks speed FOLDER"""
+"""One entry to the measurements: python -m benchmarks CASE"""
 
 from __future__ import annotations
 
 import click
 
 from benchmarks.backbones import backbones
-from benchmarks.speed import speed
+from benchmarks.centring.case import centring
+from benchmarks.docs.page import docs
+from benchmarks.indexing.case import indexing
+from benchmarks.precision.case import precision
+from benchmarks.search.command import search
+from benchmarks.startup.case import startup
 
 
 @click.group()
@@ -13,8 +18,13 @@ def main() -> None:
     """Measure simsearch on this machine; every case runs all that it compares in one call."""
 
 
-main.add_command(speed)
+main.add_command(indexing)
+main.add_command(search)
+main.add_command(startup)
+main.add_command(precision)
+main.add_command(centring)
 main.add_command(backbones)
+main.add_command(docs)
 
 if __name__ == "__main__":
     main(prog_name="python -m benchmarks")

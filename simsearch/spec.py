@@ -10,6 +10,7 @@ from typing import Any
 from simsearch.errors import FormatUnknown
 from simsearch.framing import Framing
 
+FLOAT32 = "float32"
 NAMED = "named:"
 MOST = 1 << 20
 """How the backbone of vectors begins that were made elsewhere."""
@@ -28,7 +29,8 @@ class EmbeddingSpec:
         interpolation: "bilinear" or "bicubic".
         mean, std: per RGB channel, on pixels scaled to 0..1.
         reduced_decode: see `Framing`.
-        precision: "float32"; other arithmetic gives another kind of vector.
+        precision: "float32", "bfloat16", or "int8:" and the ranges of its convolutions in hex, which decide
+            the vectors (see `simsearch.models.precision.ranges`).
     """
 
     backbone: str
@@ -41,7 +43,7 @@ class EmbeddingSpec:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     reduced_decode: int = 2
-    precision: str = "float32"
+    precision: str = FLOAT32
 
     @classmethod
     def named(cls, name: str, dim: int) -> EmbeddingSpec:
@@ -52,6 +54,16 @@ class EmbeddingSpec:
     def framing(self) -> Framing:
         """The part of the spec that turns a picture into pixels."""
         return Framing(self.resize, self.crop, self.interpolation, self.reduced_decode)
+
+    @property
+    def arithmetic(self) -> str:
+        """The precision by its name alone: "float32", "bfloat16" or "int8"."""
+        return self.precision.partition(":")[0]
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: the backbone, and the arithmetic where it is not float32."""
+        return self.backbone if self.precision == FLOAT32 else f"{self.backbone} in {self.arithmetic}"
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no blanks."""

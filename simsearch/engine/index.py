@@ -264,7 +264,7 @@ class Index:
         return IndexInfo(
             index=str(self.path),
             format=FORMAT,
-            model=self.spec.backbone,
+            model=self.spec.title,
             fallback=self.fallback,
             spec=self.spec.id,
             dim=self.spec.dim,

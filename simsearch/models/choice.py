@@ -24,13 +24,17 @@ ALWAYS_HERE = "efficientnet_lite2"
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """What a person asked for: model name or "auto", checkpoint file, pooling, device and runtime."""
+    """What a person asked for: model name or "auto", checkpoint file, pooling, device, runtime, precision.
+
+    The precision is "float32", "bfloat16" or "int8"; None is float32, or that of the index there is.
+    """
 
     model: str = "auto"
     weights: str | None = None
     pooling: str = "avg"
     device: str = "auto"
     runtime: str = "auto"
+    precision: str | None = None
 
     @classmethod
     def from_environment(

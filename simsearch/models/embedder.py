@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.errors import FormatUnknown, PhotoUnreadable, SimsearchError
+from simsearch.errors import PhotoUnreadable, SimsearchError
 from simsearch.framing import frame
 from simsearch.models.choice import ModelChoice, resolve
 from simsearch.models.onnx_graph import (
@@ -23,6 +23,10 @@ from simsearch.models.onnx_graph import (
     mark_unexportable,
     read_graph,
 )
+from simsearch.models.precision.int8 import int8_graph
+from simsearch.models.precision.kinds import BFLOAT16, check_kind
+from simsearch.models.precision.kinds import RUNTIMES as PRECISION_RUNTIMES
+from simsearch.models.precision.processor import multiplies_bytes
 from simsearch.models.registry import get_backbone, usual_runtime
 from simsearch.models.runners import (
     OnnxRunner,
@@ -33,7 +37,7 @@ from simsearch.models.runners import (
     pick_device,
 )
 from simsearch.models.weights.files import find
-from simsearch.spec import NAMED, EmbeddingSpec
+from simsearch.spec import FLOAT32, NAMED, EmbeddingSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -86,11 +90,8 @@ class Embedder:
         WeightsMissing. `bulk` makes one for many pictures: see `lanes`.
         """
         check_runtime(runtime, device)
-        if spec.precision != "float32":
-            raise FormatUnknown(
-                f"These vectors were made with {spec.precision} arithmetic, unknown to this version; "
-                "update simsearch, or index the photos again into a new index."
-            )
+        if spec.precision != FLOAT32:
+            check_kind(spec, device, runtime)
         embedder = cls.__new__(cls)
         embedder._set_up(spec, weights_path, (device, runtime), note)
         embedder._bulk = bulk
@@ -112,7 +113,8 @@ class Embedder:
         with self._lock:
             if self._device is None:
                 device, runtime = self._wanted
-                self._device = "cpu" if runtime == "onnx" else pick_device(device, self._note)
+                on_cpu = runtime == "onnx" or self.spec.precision != FLOAT32
+                self._device = "cpu" if on_cpu else pick_device(device, self._note)
             return self._device
 
     @property
@@ -124,6 +126,8 @@ class Embedder:
         runtime = self._wanted[1]
         if runtime != "auto":
             return runtime
+        if self.spec.precision != FLOAT32:
+            return PRECISION_RUNTIMES[self.spec.arithmetic]
         if self.device != "cpu" or is_marked_unexportable(graph_path(self.spec)):
             return "torch"
         return usual_runtime(self.spec.backbone)
@@ -134,8 +138,11 @@ class Embedder:
 
         An embedder made for bulk runs each pass on one core and wants a thread a core: the threads of one
         pass wait for each other at every layer, and decoders that take a core away make all of them wait.
+        A card wants two, one of which sends pictures up while those of the other are computed.
         """
-        return available_threads() if self._bulk and self.runtime == "onnx" else 1
+        if not self._bulk or self.device.startswith("cuda"):
+            return 2 if self._bulk else 1
+        return available_threads() if self.runtime == "onnx" else 1
 
     def embed(self, images: Images) -> NDArray[np.float32]:
         """Unit vectors, float32 (n, dim), one for each picture and in their order.
@@ -180,18 +187,24 @@ class Embedder:
             return self._runner
 
     def _torch_runner(self) -> TorchRunner:
-        return TorchRunner(self._build_network(), self.device)
+        return TorchRunner(self._build_network(), self.device, bfloat16=self.spec.precision == BFLOAT16)
 
     def _onnx_runner(self) -> Runner:
         path, threads = graph_path(self.spec), 1 if self._bulk else available_threads()
+        # Without VNNI products of bytes overflow; in floats the vectors are the same, and slow.
+        as_written = self.spec.precision != FLOAT32 and not multiplies_bytes()
         cached = read_graph(path, self.spec)
         if cached is not None:
             try:
-                return OnnxRunner(cached, threads, self.spec.dim)
+                return OnnxRunner(cached, threads, self.spec.dim, as_written=as_written)
             except SimsearchError as exc:
                 self._note(f"{exc} It is made again.")
         elif os.path.exists(path):
             self._note(f"The prepared network {path} is damaged; it is made again.")
+        if self.spec.precision != FLOAT32:
+            graph = int8_graph(self.spec, self.weights_path, self._note)
+            keep_graph(graph, path, self._note)
+            return OnnxRunner(graph, threads, self.spec.dim, as_written=as_written)
         network = self._build_network()
         self._note(f"Preparing {self.spec.backbone} for this machine (once)")
         try:

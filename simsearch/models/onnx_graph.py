@@ -42,12 +42,17 @@ def graph_path(spec: EmbeddingSpec) -> Path:
 def read_graph(path: Path, spec: EmbeddingSpec) -> bytes | None:
     """The graph of `spec` at `path`; None when there is none that is whole, or one that reads other files."""
     try:
-        sealed = path.read_bytes()
+        kept = path.read_bytes()
     except OSError:
         return None
     # A graph has up to gigabytes; it is looked at and never copied.
-    graph = memoryview(sealed)[: -len(_seal(b"", spec))]
-    return sealed if sealed.endswith(_seal(graph, spec)) and _ELSEWHERE not in sealed else None
+    graph = memoryview(kept)[: -len(_seal(b"", spec))]
+    return kept if kept.endswith(_seal(graph, spec)) and _ELSEWHERE not in kept else None
+
+
+def sealed(graph: bytes, spec: EmbeddingSpec) -> bytes:
+    """A graph as it is kept: with whose it is, and its SHA-256, at its end."""
+    return graph + _seal(graph, spec)
 
 
 def _seal(graph: bytes | memoryview, spec: EmbeddingSpec) -> bytes:
@@ -149,7 +154,7 @@ def export(network: EmbeddingNetwork, spec: EmbeddingSpec) -> bytes:
             f"The network {spec.backbone} could not be prepared for onnxruntime ({type(exc).__name__}: "
             f"{first}); use --runtime torch."
         ) from exc
-    return graph + _seal(graph, spec)
+    return sealed(graph, spec)
 
 
 @contextlib.contextmanager

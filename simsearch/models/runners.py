@@ -7,7 +7,9 @@ import math
 import os
 import platform
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,28 +33,36 @@ class Runner(Protocol):
         """uint8 (n, crop, crop, 3) -> float32 (n, dim) of length 1."""
 
 
+def open_graph(graph: bytes, threads: int, *, as_written: bool = False) -> Any:
+    """A session of onnxruntime on the CPU; `as_written` runs each step of the graph for itself, in floats.
+
+    Raises SimsearchError when it does not take the graph.
+    """
+    # Official builds report to their maker unless this is set before the import, and keep a device id in
+    # the user's cache: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    # Spinning threads halve the rate on a busy machine and gain nothing from batches of 8 up.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as exc:  # onnxruntime's errors have no common base
+        raise SimsearchError(f"onnxruntime does not take the prepared network: {exc}") from exc
+
+
 class OnnxRunner:
     """An ONNX graph on the CPU. Raises SimsearchError when onnxruntime does not take the graph."""
 
-    def __init__(self, graph: bytes, threads: int, dim: int) -> None:
-        # Official builds report to their maker unless this is set before the import, and keep a device id in
-        # the user's cache: https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime
-
-        onnxruntime.disable_telemetry_events()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        # Spinning threads halve the rate on a busy machine and gain nothing from batches of 8 up.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                graph, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as exc:  # onnxruntime's errors have no common base
-            raise SimsearchError(f"onnxruntime does not take the prepared network: {exc}") from exc
+    def __init__(self, graph: bytes, threads: int, dim: int, *, as_written: bool = False) -> None:
+        self._session = open_graph(graph, threads, as_written=as_written)
         names = [item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())]
         if names != ["pixels", "vectors"] or self._session.get_outputs()[0].shape[-1] != dim:
             raise SimsearchError(f"The prepared network does not turn pixels into vectors of {dim} numbers.")
@@ -75,16 +85,19 @@ class TorchRunner:
     On CUDA it runs under float16 autocast: bfloat16 keeps too few digits for vectors that are compared with
     those of another device (lowest cosine to float32 on 96 photos .992, against .9999). A batch whose
     numbers leave float16's range is run again in float32. A batch that does not fit into the device's memory
-    is halved until it does, and later batches keep to that size. Raises DeviceUnavailable.
+    is halved until it does, and later batches keep to that size. On a CPU `bfloat16` puts the convolutions
+    into that arithmetic, which is a kind of vector of its own. Raises DeviceUnavailable.
     """
 
-    def __init__(self, network: nn.Module, device: str) -> None:
+    def __init__(self, network: nn.Module, device: str, *, bfloat16: bool = False) -> None:
         import torch
 
         self._torch = torch
         self.device = device
         self.limit = sys.maxsize
         self._cuda = device.startswith("cuda")
+        self._here = threading.local()
+        self._bfloat16 = bfloat16
         if device == "cpu":
             # Torch knows nothing of a container's quota; this holds for the whole process.
             torch.set_num_threads(min(torch.get_num_threads(), available_threads()))
@@ -120,16 +133,30 @@ class TorchRunner:
 
     def _forward(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         torch = self._torch
-        with torch.inference_mode():
+        with torch.inference_mode(), self._own_stream():
             batch: Tensor = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
             if self._cuda:
                 batch = batch.pin_memory()
             batch = batch.to(self.device, non_blocking=self._cuda)
-            with torch.autocast("cuda", dtype=torch.float16, enabled=self._cuda):
+            kind, short = ("cpu", torch.bfloat16) if self._bfloat16 else ("cuda", torch.float16)
+            with torch.autocast(kind, dtype=short, enabled=self._cuda or self._bfloat16):
                 vectors: Tensor = self._network(batch)
             if self._cuda and not bool(torch.isfinite(vectors).all()):
                 vectors = self._network(batch)
             return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
+
+    def _own_stream(self) -> AbstractContextManager[Any]:
+        """On a card each calling thread has a stream: the pictures of one go up while those of another run.
+
+        See https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-streams
+        """
+        if not self._cuda:
+            return nullcontext()
+        if not hasattr(self._here, "stream"):
+            # The weights went up on the default stream, which others do not wait for.
+            self._torch.cuda.synchronize(self.device)
+            self._here.stream = self._torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        return self._torch.cuda.stream(self._here.stream)
 
 
 def _out_of_memory(exc: RuntimeError) -> bool:

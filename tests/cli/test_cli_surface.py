@@ -29,6 +29,7 @@ SURFACE = {
             "--strict",
             "--retry-skipped",
             "--repair",
+            "--precision",
         ),
     },
     "query": {
@@ -105,6 +106,7 @@ def test_the_choices_of_the_manual() -> None:
     assert choices == {
         "--pooling": ["avg", "max", "gem"],
         "--runtime": ["auto", "onnx", "torch"],
+        "--precision": ["fp32", "bf16", "int8"],
         "--format": ["table", "json", "jsonl", "csv", "paths"],
         "--view": ["auto", "exact", "ivf"],
         "--interpolation": ["bilinear", "bicubic"],

@@ -23,8 +23,7 @@ class IndexingConfig:
 
     Attributes:
         choice: the model of a new index; an existing one keeps its own.
-        batch_size: pictures a forward pass; None is 8 where passes run side by side on the cores of a CPU,
-            else 64.
+        batch_size: pictures a forward pass; None is 8 on a CPU, where passes run side by side, else 64.
         workers: decoding processes; None is one a usable core.
         exclude, hidden: see `simsearch.media.scan.ScanRules`; None keeps what the folder was last given.
         max_pixels: pictures with more are skipped (a JPEG counts as it comes out of its reduced decode);

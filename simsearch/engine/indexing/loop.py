@@ -105,7 +105,7 @@ class Run:
         counts = ledger.counts
         return IndexReport(
             index=str(self._index.path),
-            model=self._index.spec.backbone,
+            model=self._index.spec.title,
             fallback=self._index.fallback,
             device=self._embedder.device if counts.embedded else "none",
             scanned=survey.seen,

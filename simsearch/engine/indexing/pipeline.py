@@ -135,7 +135,8 @@ class ReadAhead:
 
 Batch = list[tuple[Read, Decoded]]
 Embedded = tuple[Batch, NDArray[np.float32]]
-BESIDE, ALONE = 8, 64
+SMALL, LARGE = 8, 64
+"""Pictures a pass: a CPU gains nothing from more, which take memory; a card does."""
 
 
 class EmbedAhead:
@@ -171,10 +172,10 @@ class EmbedAhead:
         self._batch.append((read, decoded))
         if self._threads is None:
             self._lanes = self._embedder.lanes
-            self._size = self._size or (BESIDE if self._lanes > 1 else ALONE)
+            self._size = self._size or (SMALL if self._embedder.device == "cpu" else LARGE)
             self._threads = ThreadPoolExecutor(self._lanes, "simsearch-embed")
             self._submit()
-        elif len(self._batch) >= (self._size or ALONE):
+        elif len(self._batch) >= (self._size or LARGE):
             self._submit()
         while len(self._going) > 2 * self._lanes:
             yield self._next()

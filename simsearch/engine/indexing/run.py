@@ -22,11 +22,12 @@ from simsearch.media.formats import MAX_PIXELS
 from simsearch.media.scan import ScanRules, root_state
 from simsearch.models.choice import ModelChoice, ResolvedModel, resolve
 from simsearch.models.embedder import Embedder
+from simsearch.models.onnx_graph import graph_path
 from simsearch.models.precision.calibrate import int8_spec
-from simsearch.models.precision.int8 import INT8, check_new
+from simsearch.models.precision.kinds import INT8, check_new
 from simsearch.paths import DATABASE, AnyPath, canonical, resolve_index, text
 from simsearch.records import IndexReport, Progress
-from simsearch.spec import EmbeddingSpec
+from simsearch.spec import FLOAT32, EmbeddingSpec
 from simsearch.storage import writer
 from simsearch.storage.lock import WriterLock
 
@@ -121,15 +122,19 @@ def _prepare(wanted: Sequence[bytes], config: IndexingConfig, note: Note) -> Res
         runtime=choice.runtime,
     )
     resolved = resolve(filled, note=note)
-    if filled.weights is not None or resolved.spec.backbone.startswith("timm/"):
-        # A checkpoint that does not fit must not leave an index behind that can never be filled.
+    named = filled.weights is not None or resolved.spec.backbone.startswith("timm/")
+    if named and not graph_path(resolved.spec).exists():
+        # A checkpoint that does not fit must not leave an index behind that can never be filled; where its
+        # network has been prepared before, it fits.
         Embedder.for_spec(resolved.spec, resolved.weights_path, device="cpu", note=note).load()
+    if choice.precision in (None, FLOAT32):
+        return resolved
+    check_new(resolved.spec.backbone, choice.precision, choice.device, choice.runtime)
     if choice.precision == INT8:
-        check_new(choice.device, choice.runtime)
         rules = ScanRules(config.exclude or (), config.hidden or False)
         sample = sample_photos(wanted, resolved.spec.framing, rules, config.max_pixels or MAX_PIXELS)
         return replace(resolved, spec=int8_spec(resolved.spec, resolved.weights_path, sample, note))
-    return resolved
+    return replace(resolved, spec=replace(resolved.spec, precision=choice.precision))
 
 
 def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
@@ -156,4 +161,4 @@ def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
 
 
 def _describe(spec: EmbeddingSpec) -> str:
-    return f"{spec.backbone} (weights {spec.weights_sha256[:8]}, pooling {spec.pooling})"
+    return f"{spec.title} (weights {spec.weights_sha256[:8]}, pooling {spec.pooling})"

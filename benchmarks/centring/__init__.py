@@ -1,0 +1,1 @@
+"""Quality of searches by centred vectors."""

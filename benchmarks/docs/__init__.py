@@ -1,0 +1,1 @@
+"""docs/benchmarks.md: its text, and what writes it from the results."""

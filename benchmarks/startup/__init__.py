@@ -1,0 +1,1 @@
+"""How soon a cold process answers."""
