@@ -26,8 +26,8 @@ lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --platform win32
-	$(BIN)/mypy --platform darwin
+	$(BIN)/mypy -p simsearch --platform win32
+	$(BIN)/mypy -p simsearch --platform darwin
 	$(BIN)/bandit -q -ll -r simsearch
 
 # What the proofs counted becomes the table of docs/reliability.md.

@@ -72,7 +72,8 @@ def _blocks(vectors: Vectors) -> Blocks:
 
 def _among_few(vectors: Vectors, pictures: Pictures) -> tuple[float, float]:
     """Plain and centred, with 20 pictures indexed: where the mean is mostly noise."""
-    chance, scores = np.random.default_rng(0), []
+    chance = np.random.default_rng(0)
+    scores: list[tuple[float, float]] = []
     while len(scores) < 50:
         chosen = chance.choice(len(vectors), KNOWN, replace=False)
         labels, part = pictures.labels[chosen], vectors[chosen]

@@ -13,8 +13,9 @@ from simsearch.paths import DAMAGED, DATABASE
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.database import Database
+from simsearch.storage.disk.durable import sync_folder
 from simsearch.storage.schema import FORMAT
-from simsearch.storage.segments import SegmentHeader, SegmentStore, sync_folder
+from simsearch.storage.segments import SegmentHeader, SegmentStore
 
 Note = Callable[[str], None]
 

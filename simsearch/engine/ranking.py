@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,14 +70,23 @@ def rank(
 
 def checked_rows(segments: SegmentStore, table: VectorTable) -> Vectors:
     """The vectors of a table's rows, float32 (n, dim). Raises IndexDamaged where a CRC-32 does not hold."""
-    rows = segments.read(list(zip(table.segments.tolist(), table.rows.tolist(), strict=True)))
-    for i, crc in enumerate(table.crcs.tolist()):
-        if zlib.crc32(rows[i].data) != crc:
-            raise IndexDamaged(
-                f"Vector {int(table.ids[i])} in {segments.path(int(table.segments[i]))} "
-                "is not what was written. Run: simsearch verify"
-            )
-    return rows
+    out = np.empty((len(table), segments.header.dim), dtype=np.float32)
+    for start, rows in _passing(segments, table):
+        out[start : start + len(rows)] = rows
+    return out
+
+
+def _passing(segments: SegmentStore, table: VectorTable) -> Iterator[tuple[int, Vectors]]:
+    """`SegmentStore.passing` of a table's rows, each of them checked."""
+    crcs = table.crcs.tolist()
+    for start, rows in segments.passing(list(zip(table.segments.tolist(), table.rows.tolist(), strict=True))):
+        for i, row in enumerate(rows, start):
+            if zlib.crc32(row.data) != crcs[i]:
+                raise IndexDamaged(
+                    f"Vector {int(table.ids[i])} in {segments.path(int(table.segments[i]))} "
+                    "is not what was written. Run: simsearch verify"
+                )
+        yield start, rows
 
 
 def _ranked(
@@ -92,20 +101,8 @@ def _ranked(
     mean = snapshot.middle(connection) if center else None
     allowed = wanted.allowed
     tables = snapshot.candidates(connection, queries, size, allowed, mean)
-    everything = tables[0]
-    for table in tables[1:]:
-        everything = everything.joined(table)
-    _, first = np.unique(everything.ids, return_index=True)
-    everything = everything.pick(first)
-    rows = checked_rows(segments, everything)
-    if mean is not None:
-        from simsearch.views.centring import centred
-
-        queries, rows = centred(queries, mean), centred(rows, mean)
-    rows = rows.astype(np.float64)
     ranked = []
-    for query, table in zip(queries, tables, strict=True):
-        exact = rows[np.searchsorted(everything.ids, table.ids)] @ query.astype(np.float64)
+    for exact, table in zip(_cosines(segments, tables, queries, mean), tables, strict=True):
         # Bounds, order and ties are those of the float32 that is reported.
         scores = np.clip(exact, -1.0, 1.0).astype(np.float32).astype(np.float64)
         order = np.argsort(-scores, kind="stable")
@@ -113,6 +110,29 @@ def _ranked(
         enough = len(table) >= most or size >= snapshot.rows
         ranked.append(_Ranked(table.pick(order), scores[order], enough))
     return ranked
+
+
+def _cosines(
+    segments: SegmentStore, tables: Sequence[VectorTable], queries: Vectors, mean: Vectors | None
+) -> Iterator[NDArray[np.float64]]:
+    """The cosines of each query with the rows of its table, float64 (n,)."""
+    from simsearch.views.centring import centred
+
+    def seen(rows: Vectors) -> NDArray[np.float64]:
+        return (rows if mean is None else centred(rows, mean)).astype(np.float64)
+
+    wide = seen(queries)
+    if len(tables) == 1:
+        parts = [seen(rows) @ wide[0] for _, rows in _passing(segments, tables[0])]
+        yield np.concatenate(parts) if parts else np.empty(0)
+        return
+    everything = tables[0]
+    for table in tables[1:]:
+        everything = everything.joined(table)
+    everything = everything.pick(np.unique(everything.ids, return_index=True)[1])
+    rows = seen(checked_rows(segments, everything))
+    for query, table in zip(wide, tables, strict=True):
+        yield rows[np.searchsorted(everything.ids, table.ids)] @ query
 
 
 def _enough(found: _Ranked, hits: Sequence[Hit], wanted: Wanted) -> bool:

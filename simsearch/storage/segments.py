@@ -6,10 +6,8 @@ import contextlib
 import json
 import os
 import struct
-import sys
-import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.errors import FormatUnknown, IndexDamaged, IndexUnwritable
+from simsearch.storage.disk.durable import BINARY, sync_folder, synced, write_at
+from simsearch.storage.disk.handle import Handle
 
 MAGIC = b"SIMSEG\r\n"
 HEADER = 4096
 SEGMENT_BYTES = 1 << 30
 BLOCK_BYTES = 4 << 20
-_BINARY = getattr(os, "O_BINARY", 0)
+PASSING = 16
+MEND = "Run: simsearch verify"
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 Vectors = NDArray[np.float32]
@@ -64,7 +65,7 @@ class SegmentStore:
         self._folder, self.header = folder, header
         self._check_headers = check_headers
         self._row_bytes = header.dim * 4
-        self._handles: dict[int, _Handle] = {}
+        self._handles: dict[int, Handle] = {}
 
     @property
     def rows_per_segment(self) -> int:
@@ -82,11 +83,11 @@ class SegmentStore:
         """
         path = self.path(number)
         try:
-            with _synced(path, os.O_RDWR | _NO_LINK | (os.O_CREAT if start == 0 else 0)) as fd:
+            with synced(path, os.O_RDWR | _NO_LINK | (os.O_CREAT if start == 0 else 0)) as fd:
                 if start == 0:
-                    _write(fd, self.header.encode(), 0)
+                    write_at(fd, self.header.encode(), 0)
                 data = np.ascontiguousarray(rows, dtype="<f4").tobytes()
-                _write(fd, data, HEADER + start * self._row_bytes)
+                write_at(fd, data, HEADER + start * self._row_bytes)
             if start == 0:
                 # Whoever made the file may have been stopped before its name was on the disk.
                 sync_folder(self._folder)
@@ -104,22 +105,41 @@ class SegmentStore:
             self._handle(number)
 
     def read(self, places: Sequence[tuple[int, int]]) -> Vectors:
-        """Rows at `places` [(segment, row)], float32 (len(places), dim), by planned reads.
-
-        The kernel is told of all rows first: cold rows cost a tenth of what page faults cost.
-        """
+        """Rows at `places` [(segment, row)], float32 (len(places), dim), by planned reads."""
         out = np.empty((len(places), self.header.dim), dtype="<f4")
+        for start, rows in self.passing(places):
+            out[start : start + len(rows)] = rows
+        return out
+
+    def passing(self, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Vectors]]:
+        """(start, rows) of the rows at `places`, 16 at a time in one buffer: copy what you keep.
+
+        The buffer stays in the processor's cache, where fresh memory for 400 rows costs more than to read
+        them. What the kernel holds is taken as it is; from the first row that it does not hold it is told
+        of all that are left before one is waited for: cold rows cost a tenth of what page faults cost.
+        """
+        size = self._row_bytes
+        buffer = np.empty((min(PASSING, len(places)), self.header.dim), dtype="<f4")
+        bytes_of = buffer.reshape(-1).view(np.uint8).data
+        parts = [bytes_of[start : start + size] for start in range(0, len(bytes_of), size)]
         # Held until the end: another thread may let go of a segment meanwhile.
         handles = {number: self._handle(number) for number in {number for number, _ in places}}
-        if sys.platform == "linux":
-            for number, row in places:
-                offset = HEADER + row * self._row_bytes
-                # A hint; what the disk really says is said when it is read.
-                with contextlib.suppress(OSError):
-                    os.posix_fadvise(handles[number].fd, offset, self._row_bytes, os.POSIX_FADV_WILLNEED)
-        for i, (number, row) in enumerate(places):
-            self._read_rows(handles[number], number, row, out[i : i + 1])
-        return out
+        told = False
+        for start in range(0, len(places), PASSING):
+            wanted = places[start : start + PASSING]
+            cold = [
+                i
+                for i, (number, row) in enumerate(wanted)
+                if not handles[number].read_cached(parts[i], HEADER + row * size)
+            ]
+            if cold and not told:
+                for number, row in places[start:]:
+                    handles[number].expect(HEADER + row * size, size)
+                told = True
+            for i in cold:
+                number, row = wanted[i]
+                self._read_rows(handles[number], number, row, buffer[i : i + 1])
+            yield start, buffer[: len(wanted)]
 
     def blocks(self, number: int, rows: NDArray[np.int64]) -> Iterator[Vectors]:
         """The given ascending `rows` of a segment, in blocks of about 4 MiB, for a pass through all.
@@ -166,8 +186,8 @@ class SegmentStore:
             return False
         path = self.path(number)
         try:
-            with _synced(path, os.O_RDWR | _NO_LINK) as fd:
-                _write(fd, self.header.encode(), 0)
+            with synced(path, os.O_RDWR | _NO_LINK) as fd:
+                write_at(fd, self.header.encode(), 0)
         except OSError as exc:
             raise IndexUnwritable(
                 f"Cannot mend {path}: {exc.strerror or exc}. Check its permissions and the free space."
@@ -190,7 +210,7 @@ class SegmentStore:
             with contextlib.suppress(OSError):
                 self.path(number).unlink(missing_ok=True)
 
-    def _read_rows(self, handle: _Handle, number: int, first: int, out: Vectors) -> None:
+    def _read_rows(self, handle: Handle, number: int, first: int, out: Vectors) -> None:
         try:
             found = handle.read_into(out.data.cast("B"), HEADER + first * self._row_bytes)
         except OSError as exc:
@@ -199,12 +219,12 @@ class SegmentStore:
             row = first + found // self._row_bytes
             raise IndexDamaged(f"{self.path(number)} ends before row {row}. {MEND}")
 
-    def _handle(self, number: int) -> _Handle:
+    def _handle(self, number: int) -> Handle:
         handle = self._handles.get(number)
         if handle is None:
             path = self.path(number)
             try:
-                handle = _Handle(os.open(path, os.O_RDONLY | _BINARY))
+                handle = Handle(os.open(path, os.O_RDONLY | BINARY))
                 head = handle.read(HEADER, 0)
             except OSError as exc:
                 raise IndexDamaged(f"Cannot open {path}: {exc.strerror or exc}. {MEND}") from exc
@@ -212,86 +232,3 @@ class SegmentStore:
                 raise FormatUnknown(f"{path} is not a segment of this index. {MEND}")
             self._handles[number] = handle
         return handle
-
-
-class _Handle:
-    """An open file that is closed when nobody reads it any more."""
-
-    __slots__ = ("_lock", "fd")
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self._lock = threading.Lock()
-
-    def read_into(self, target: memoryview, offset: int) -> int:
-        """Fill `target` from `offset` on; how many bytes there were. Any thread may call."""
-        if sys.platform != "win32":
-            return self._fill(lambda left, at: os.preadv(self.fd, [left], at), target, offset)
-        return self._fill(self._seek_and_read, target, offset)
-
-    def _fill(self, read: Callable[[memoryview, int], int], target: memoryview, offset: int) -> int:
-        """One call may give fewer bytes than there are."""
-        done = 0
-        while done < len(target):
-            found = read(target[done:], offset + done)
-            if not found:
-                break
-            done += found
-        return done
-
-    def _seek_and_read(self, target: memoryview, offset: int) -> int:
-        with self._lock:
-            os.lseek(self.fd, offset, os.SEEK_SET)
-            found = os.read(self.fd, len(target))
-        target[: len(found)] = found
-        return len(found)
-
-    def read(self, size: int, offset: int) -> bytes:
-        """Up to `size` bytes from `offset` on."""
-        target = bytearray(size)
-        return bytes(target[: self.read_into(memoryview(target), offset)])
-
-    def __del__(self) -> None:
-        os.close(self.fd)
-
-
-MEND = "Run: simsearch verify"
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable. Windows cannot open a folder, and NTFS logs names by itself.
-
-    Raises IndexUnwritable.
-    """
-    if sys.platform == "win32":
-        return
-    try:
-        with _synced(folder, os.O_RDONLY):
-            pass
-    except OSError as exc:
-        raise IndexUnwritable(
-            f"The disk does not take the names in {folder}: {exc.strerror or exc}. What was committed before "
-            "is safe; make room or mend the disk, and run the same command again."
-        ) from exc
-
-
-@contextlib.contextmanager
-def _synced(path: Path, flags: int) -> Iterator[int]:
-    """An open file or folder, that the disk has in full when the body is done."""
-    fd = os.open(path, flags | _BINARY, 0o644)
-    try:
-        yield fd
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _write(fd: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        if sys.platform == "win32":
-            os.lseek(fd, offset, os.SEEK_SET)
-            done = os.write(fd, view)
-        else:
-            done = os.pwrite(fd, view, offset)
-        view, offset = view[done:], offset + done

@@ -9,7 +9,7 @@ import numpy as np
 
 from simsearch.views.base import Ids
 
-RERANKED = (20, 30, 50, 80, 120, 180, 260, 400)
+RERANKED = (20, 30, 40, 50, 60, 80, 100, 120, 150, 180, 220, 260, 320, 400)
 BOUND = 1.645
 """Standard errors from the mean to the lower end of a one-sided 95 % interval."""
 
@@ -28,7 +28,7 @@ class Setting:
 class Effort:
     """One step of the search for a setting: lists probed, the most candidates it gives, and its cost.
 
-    `cost` is in rows re-ranked, that is about 4 microseconds of CPU.
+    `cost` is in rows re-ranked.
     """
 
     nprobe: int

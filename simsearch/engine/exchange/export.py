@@ -21,7 +21,7 @@ from simsearch.paths import existing_index, text
 from simsearch.records import ExportReport
 from simsearch.storage import catalog
 from simsearch.storage.catalog import VectorTable
-from simsearch.storage.segments import sync_folder
+from simsearch.storage.disk.durable import sync_folder
 
 BLOCK = 1000
 VECTORS, SPEC = "vectors.npy", "spec.json"

@@ -22,9 +22,10 @@ from simsearch.paths import DAMAGED, DATABASE
 from simsearch.spec import NAMED, EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.database import Database
+from simsearch.storage.disk.durable import sync_folder
 from simsearch.storage.salvage import LAST, damaged, lost_settings, sound_rows, sound_settings
 from simsearch.storage.schema import FORMAT, contents, files, roots, vectors
-from simsearch.storage.segments import SegmentStore, sync_folder
+from simsearch.storage.segments import SegmentStore
 
 AGAIN = "its record was damaged; it is read again when its disk is here"
 IMPORT = "its vector was damaged; import it again"

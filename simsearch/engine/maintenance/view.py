@@ -24,8 +24,8 @@ from simsearch.errors import IndexUnwritable
 from simsearch.paths import existing_index
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog, writer
+from simsearch.storage.disk.durable import sync_folder
 from simsearch.storage.lock import WriterLock
-from simsearch.storage.segments import sync_folder
 
 if TYPE_CHECKING:
     from simsearch.views.faiss_view import FaissView

@@ -1,0 +1,1 @@
+"""The disk itself: writes that last, reads that are planned."""
