@@ -138,8 +138,8 @@ class IvfView(FaissView):
     kind = "ivf"
     _PROBES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
     _TRAIN_PER_LIST, _TRAIN_LEAST = 40, 40_000
-    # Measured with cold caches on two processors' cores: 3.5 microseconds a row, 10 nanoseconds a code.
-    _CODES_A_ROW = 350
+    # Measured on a million rows, AMD EPYC: 4 microseconds a row, 5 nanoseconds a code.
+    _CODES_A_ROW = 800
     _ROBUST = (128, 400)
 
     def __init__(self, index: Any, setting: Setting, robust: Setting | None = None) -> None:
