@@ -89,17 +89,17 @@ SEALED: dict[str, tuple[str, ...]] = {
 
 def seal(values: Iterable[int | float | bytes | str | bool | None]) -> int:
     """CRC-32 over the values of a row, each with its type and length so that none can slide into the next."""
-    crc = 0
+    pieces = []
     for value in values:
-        if value is None:
-            piece = b"n;"
-        elif isinstance(value, int):
+        if isinstance(value, int):
             piece = b"i%d;" % value
+        elif value is None:
+            piece = b"n;"
         elif isinstance(value, float):
             # No column is one; a damaged row may show one.
             piece = b"f"
         else:
             raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
             piece = (b"b" if isinstance(value, bytes) else b"t") + b"%d:" % len(raw) + raw
-        crc = zlib.crc32(piece, crc)
-    return crc
+        pieces.append(piece)
+    return zlib.crc32(b"".join(pieces))

@@ -55,14 +55,17 @@ def sealed_rows(
     connection: sa.Connection, table: sa.Table, query: sa.Select[Any]
 ) -> Iterator[dict[str, Any]]:
     """The rows of a query over all columns of `table`. Raises IndexDamaged where a seal does not hold."""
-    names = SEALED[table.name]
-    for row in typed(table.name, connection.execute(query).mappings()):
-        if seal(row[name] for name in names) != row["seal"]:
+    result = connection.execute(query)
+    keys = list(result.keys())
+    sealed, own = [keys.index(name) for name in SEALED[table.name]], keys.index("seal")
+    for values in typed(table.name, result):
+        row = dict(zip(keys, values, strict=True))
+        if seal([values[place] for place in sealed]) != values[own]:
             raise IndexDamaged(
                 f"A row of the table {table.name} in index.db is not what was written ({_label(row)}). "
                 "Run: simsearch verify"
             )
-        yield dict(row)
+        yield row
 
 
 def typed(table: str, found: Iterable[R]) -> Iterator[R]:

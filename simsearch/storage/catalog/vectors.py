@@ -27,6 +27,11 @@ SELECT number FROM found WHERE number IS NOT NULL
 """
 
 
+# By position: names cost as much again as all else that is done for a row.
+_NAMES = [column.name for column in vectors.columns]
+_SEALED, _SEAL = [_NAMES.index(name) for name in SEALED["vectors"]], _NAMES.index("seal")
+
+
 @dataclass(frozen=True, slots=True)
 class VectorTable:
     """Vector rows as columns, ascending by id; all arrays have the same length."""
@@ -126,15 +131,14 @@ def _table(
     if limit is not None:
         query = query.limit(limit)
     picked = []
-    names = SEALED["vectors"]
-    for row in typed("vectors", connection.execute(query)):
-        if seal(getattr(row, name) for name in names) != row.seal:
+    for values in typed("vectors", connection.execute(query)):
+        if seal([values[place] for place in _SEALED]) != values[_SEAL]:
             raise IndexDamaged(
-                f"The row of vector {row.id} in index.db is not what was written. Run: simsearch verify"
+                f"The row of vector {values[0]} in index.db is not what was written. Run: simsearch verify"
             )
-        if row.part != WHOLE and whole:
-            continue
-        picked.append((row.id, row.content_id, row.segment, row.row, row.crc32))
+        vector_id, content_id, part, segment, row, crc = values[:_SEAL]
+        if part == WHOLE or not whole:
+            picked.append((vector_id, content_id, segment, row, crc))
     return _as_table(picked)
 
 
