@@ -108,7 +108,7 @@ def test_the_choices_of_the_manual() -> None:
         "--runtime": ["auto", "onnx", "torch"],
         "--precision": ["fp32", "bf16", "int8"],
         "--format": ["table", "json", "jsonl", "csv", "paths"],
-        "--view": ["auto", "exact", "ivf"],
+        "--view": ["auto", "exact", "ivf", "hnsw"],
         "--interpolation": ["bilinear", "bicubic"],
     }
 

@@ -133,6 +133,8 @@ class Run:
     def _enter(self, done: Iterable[Embedded]) -> None:
         for batch, vectors in done:
             self._ledger.embedded(batch, vectors)
+            if self._ledger.pending >= self._config.commit_photos:
+                self._commit()
 
     def _commit(self) -> None:
         self._ledger.commit()

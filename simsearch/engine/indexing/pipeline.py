@@ -142,8 +142,8 @@ SMALL, LARGE = 8, 64
 class EmbedAhead:
     """Embeds batches in as many threads as the embedder has lanes; they come back in the order given.
 
-    A batch is `size` pictures. The very first one is a single picture, so that the network is loaded while
-    the decoders begin.
+    A batch is `size` pictures. With the first picture the network begins to be loaded, while the decoders go
+    on.
     """
 
     def __init__(self, embedder: Embedder, size: int | None) -> None:
@@ -168,16 +168,17 @@ class EmbedAhead:
         return len(self._batch) + sum(len(batch) for batch, _ in self._going)
 
     def put(self, read: Read, decoded: Decoded) -> Iterator[Embedded]:
-        """Take a picture; batches that are done, where more than one a lane waits."""
+        """Take a picture; give back the batches that are done, and wait where too many are not."""
         self._batch.append((read, decoded))
         if self._threads is None:
             self._lanes = self._embedder.lanes
             self._size = self._size or (SMALL if self._embedder.device == "cpu" else LARGE)
             self._threads = ThreadPoolExecutor(self._lanes, "simsearch-embed")
+            # What goes wrong with it is raised by the first batch.
+            self._threads.submit(self._embedder.load)
+        if len(self._batch) >= (self._size or LARGE):
             self._submit()
-        elif len(self._batch) >= (self._size or LARGE):
-            self._submit()
-        while len(self._going) > 2 * self._lanes:
+        while self._going and (self._going[0][1].done() or len(self._going) > 2 * self._lanes):
             yield self._next()
 
     def done(self) -> Iterator[Embedded]:
