@@ -6,6 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 PYTEST_FLAGS ?=
+# Where the reports of pytest go, in JUnit's XML; empty for none.
+REPORTS ?=
+REPORT = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
+# Tests of processes that wait for each other: a second run beside them would make them wait for it.
+APART := $(addprefix tests/,trouble crash fuzz test_processes.py test_pool.py test_places.py test_maintenance.py)
 FAULTS := $(abspath $(VENV))/.faults.jsonl
 
 .PHONY: demo test lint proof bench audit tools clean-demo
@@ -20,7 +25,9 @@ demo: $(VENV)/.demo-installed
 	@echo "Now open $(DEMO)/hits.html, or ask with a photo of your own: $(BIN)/simsearch query PHOTO -i $(DEMO)/index"
 
 test: lint tools
-	$(BIN)/python -m pytest -m "not proof" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile $(call REPORT,test) $(PYTEST_FLAGS) \
+		$(addprefix --ignore=,$(APART)) tests
+	$(BIN)/python -m pytest -m "not proof" $(call REPORT,apart) $(PYTEST_FLAGS) $(APART)
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .
@@ -33,7 +40,7 @@ lint: $(VENV)/.dev-installed
 # What the proofs counted becomes the table of docs/reliability.md.
 proof: $(VENV)/.dev-installed tools
 	rm -f $(FAULTS)
-	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof $(PYTEST_FLAGS)
+	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof $(call REPORT,proof) $(PYTEST_FLAGS)
 	$(BIN)/python -m benchmarks.reliability $(FAULTS)
 
 # An hour or more on two cores; the peers' environments take about 8 GB below ~/.cache/simsearch-bench.

@@ -80,7 +80,7 @@ def test_the_commands_in_their_order(capfd: pytest.CaptureFixture[str]) -> None:
     assert not any(line.endswith("...") for line in lines if line.startswith("  "))
 
 
-@pytest.mark.parametrize("name", [*SURFACE.keys() - GROUPS, *SUBCOMMANDS])
+@pytest.mark.parametrize("name", [*sorted(SURFACE.keys() - GROUPS), *SUBCOMMANDS])
 def test_the_flags_of_a_command(name: str) -> None:
     options = [p for p in command_of(name).params if isinstance(p, click.Option)]
     flags = {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
