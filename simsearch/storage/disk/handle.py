@@ -8,6 +8,9 @@ import sys
 import threading
 from collections.abc import Callable
 
+# Python built for an older C library lacks it.
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+
 
 class Handle:
     """An open file that is closed when nobody reads it any more."""
@@ -52,11 +55,11 @@ class Handle:
         See RWF_NOWAIT in https://man7.org/linux/man-pages/man2/preadv2.2.html; a file system that does not
         know it holds nothing.
         """
-        if sys.platform != "linux":
+        if sys.platform != "linux" or _NOWAIT is None:
             return False
         try:
-            return os.preadv(self.fd, [target], offset, os.RWF_NOWAIT) == len(target)
-        except OSError:
+            return os.preadv(self.fd, [target], offset, _NOWAIT) == len(target)
+        except (OSError, NotImplementedError):
             return False
 
     def expect(self, offset: int, size: int) -> None:
