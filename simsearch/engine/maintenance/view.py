@@ -108,6 +108,8 @@ def build_view(index: Index, wish: Wish, note: Note) -> None:
         _, photos = catalog.live_vectors(connection)
         table = catalog.whole_vectors(connection)
     if wish.kind == "exact" or (wish.kind == "auto" and photos <= EXACT_UP_TO):
+        if wish.robust:
+            note("Every photo is compared: there is nothing that --robust could make better.")
         _adopt(index, None)
         return
     note(f"Building the search view of {photos} photos")
