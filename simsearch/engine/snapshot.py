@@ -69,6 +69,14 @@ class ViewRecord:
             raise ValueError("no name of a view")
         if record.kind not in ("ivf", "hnsw") or not isinstance(record.sha256, str):
             raise ValueError("no view of a kind that is known")
+        if not record.robust_recall:
+            # Written before views had a second setting: the tuned one is all that is known.
+            record = replace(
+                record,
+                robust_nprobe=record.nprobe,
+                robust_reranked=record.reranked,
+                robust_recall=record.recall,
+            )
         return replace(
             record,
             recall=float(record.recall),
@@ -153,11 +161,10 @@ class Snapshot:
         from simsearch.views.training import even_places
 
         if self._middle is None:
-            table = self.table
-            if self.record is not None:
-                ids = 1 + even_places(self.record.last_id, SAMPLE)
-                table = catalog.vectors_where(connection, "id", ids.tolist()).joined(table)
-            self._middle = middle(blocks_of(table, self._segments), len(table))
+            live = catalog.live_contents(connection)
+            chosen = live[even_places(len(live), SAMPLE)]
+            table = catalog.vectors_where(connection, "content_id", chosen.tolist())
+            self._middle = middle(blocks_of(table, self._segments), len(live))
         return self._middle
 
     def candidates(

@@ -140,8 +140,10 @@ class Embedder:
         pass wait for each other at every layer, and decoders that take a core away make all of them wait.
         A card wants two, one of which sends pictures up while those of the other are computed.
         """
-        if not self._bulk or self.device.startswith("cuda"):
-            return 2 if self._bulk else 1
+        if not self._bulk:
+            return 1
+        if self.device.startswith("cuda"):
+            return 2
         return available_threads() if self.runtime == "onnx" else 1
 
     def embed(self, images: Images) -> NDArray[np.float32]:

@@ -7,20 +7,23 @@ from collections.abc import Iterator
 import numpy as np
 
 from simsearch.views.base import Blocks, Ids, Vectors
-from simsearch.views.training import even_places
 
-SAMPLE, DOUBT = 4096, 300
+SAMPLE = 4096
+"""So many rows tell the mean of a collection well enough."""
+
+DOUBT = 300
 _TINY = 1e-12
 
 
 def middle(blocks: Blocks, total: int) -> Vectors:
-    """The mean of an even sample of at most 4,096 rows, float32 (dim,), times n / (n + 300).
+    """The mean of the rows, float32 (dim,), times n / (n + 300) for the `total` n that they are a sample of.
 
     The mean of few pictures is noise: with two of them it would make them opposites.
     """
-    parts = [rows.sum(axis=0, dtype=np.float64) for _, rows in blocks(even_places(total, SAMPLE))]
-    mean = np.sum(parts, axis=0) / min(total, SAMPLE)
-    return np.asarray(mean * (total / (total + DOUBT)), dtype=np.float32)
+    count, sums = 0, np.zeros(1)
+    for _, rows in blocks():
+        count, sums = count + len(rows), sums + rows.sum(axis=0, dtype=np.float64)
+    return np.asarray(sums / count * (total / (total + DOUBT)), dtype=np.float32)
 
 
 def centred(rows: Vectors, mean: Vectors) -> Vectors:

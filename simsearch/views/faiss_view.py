@@ -45,7 +45,7 @@ class FaissView(ABC):
                 f"The view {cls.kind} needs at least {MINIMUM_ROWS} photos; this index has {total}. "
                 "Use --view exact."
             )
-        # k-means of product codes on two threads took eight times the CPU of one, and as much time.
+        # k-means of product codes is many small steps, in which threads only wait for each other.
         with one_thread():
             index = cls._trained(blocks, total)
         view = cls(index, Setting(0, RERANKED[-1], 0.0))
@@ -226,6 +226,9 @@ class HnswView(FaissView):
         """
         if allowed is not None:
             raise SimsearchError("An hnsw view cannot search among some of its rows.")
+        if k >= len(self):
+            # Links lead to nearly every row, not to every one.
+            return [faiss.vector_to_array(self._index.id_map) for _ in queries]
         found = max(k, self.setting.reranked)
         return self._candidates(queries, found, max(found, self.setting.nprobe))
 

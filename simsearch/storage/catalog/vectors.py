@@ -67,15 +67,20 @@ def live_vectors(connection: sa.Connection, *, after: int = 0) -> tuple[VectorTa
 
     Raises IndexDamaged when a content with a file has no vector.
     """
-    query = sa.select(files.c.content_id).where(files.c.content_id.is_not(None)).distinct()
-    # A page at a time: a million numbers as Python objects take 40 MB.
-    pages = connection.execute(query, execution_options={"yield_per": 10_000})
-    live = np.fromiter(pages.scalars(), dtype=np.int64)
+    live = live_contents(connection)
     table = _table(connection, vectors.c.id > after)
     lost = np.setdiff1d(live[live > after], table.contents)
     if len(lost):
         raise IndexDamaged(f"Picture {int(lost[0])} in index.db has no vector. Run: simsearch verify")
     return table.pick(np.flatnonzero(np.isin(table.contents, live))), len(live)
+
+
+def live_contents(connection: sa.Connection) -> NDArray[np.int64]:
+    """The ids of all contents that have a file, ascending."""
+    query = sa.select(files.c.content_id).where(files.c.content_id.is_not(None)).distinct()
+    # A page at a time: a million numbers as Python objects take 40 MB.
+    pages = connection.execute(query, execution_options={"yield_per": 10_000})
+    return np.sort(np.fromiter(pages.scalars(), dtype=np.int64))
 
 
 def vectors_where(connection: sa.Connection, column: str, values: Sequence[int]) -> VectorTable:
