@@ -130,8 +130,8 @@ class IvfView(FaissView):
     """Inverted lists with 4-bit product codes, 64 bytes a row.
 
     The codes need the rotation. They are of the rows, not of what is left after the list's centre: tables of
-    distances are then made once a query and not once a list, which at 100,000 rows is worth seven times as
-    many lists for the same time. IVF keeps 64-bit ids itself. See
+    distances are then made once a query and not once a list, so that more lists cost next to nothing.
+    IVF keeps 64-bit ids itself. See
     https://github.com/facebookresearch/faiss/wiki/Fast-accumulation-of-PQ-and-AQ-codes-(FastScan)
     """
 
