@@ -1,4 +1,4 @@
-"""How an upright picture becomes the square of uint8 pixels that a network sees."""
+"""How an upright picture becomes the uint8 pixels that are looked at: a square, or the whole made small."""
 
 from __future__ import annotations
 
@@ -28,6 +28,39 @@ class Framing:
     crop: int
     interpolation: str = "bilinear"
     reduced_decode: int = 2
+
+    @property
+    def keep(self) -> int:
+        """A JPEG's reduced decode leaves no side shorter than this; 0 allows none."""
+        return self.resize * self.reduced_decode
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """The whole picture, its longer side at most `longest` pixels; `longest` 0 leaves it as it is."""
+
+    longest: int
+
+    @property
+    def keep(self) -> int:
+        """A JPEG's reduced decode leaves no side shorter than this; 0 allows none."""
+        return self.longest
+
+
+def from_json(told: dict[str, Any]) -> Framing | Fitting:
+    """What `dataclasses.asdict` made of one."""
+    return Fitting(**told) if "longest" in told else Framing(**told)
+
+
+def fit(image: Image, fitting: Fitting) -> NDArray[np.uint8]:
+    """An upright RGB `image` made small as a whole; uint8 (H, W, 3)."""
+    longer = max(image.size)
+    if fitting.longest and longer > fitting.longest:
+        from PIL import Image as pillow
+
+        width, height = (max(1, round(side * fitting.longest / longer)) for side in image.size)
+        image = image.resize((width, height), pillow.Resampling.BOX)
+    return np.asarray(image, dtype=np.uint8)
 
 
 def frame(image: Image, framing: Framing) -> NDArray[np.uint8]:

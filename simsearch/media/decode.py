@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from simsearch.errors import PhotoUnreadable
-from simsearch.framing import Framing, frame
+from simsearch.framing import Fitting, Framing, fit, frame
 from simsearch.media.codecs import heif, raw
 from simsearch.media.formats import HEAD, MAX_PIXELS, by_content, is_raw, refusal, too_large, too_many_pixels
 from simsearch.records import Facts
@@ -64,16 +64,18 @@ class DecodeLimits:
 
 
 def decode(
-    data: bytes, framing: Framing | None, limits: DecodeLimits | None = None, *, name: bytes = b""
+    data: bytes, framing: Framing | Fitting | None, limits: DecodeLimits | None = None, *, name: bytes = b""
 ) -> tuple[Facts, NDArray[np.uint8]]:
     """Facts and uint8 pixels (H, W, 3) of a picture, framed, or whole where `framing` is None.
 
     Raises PhotoUnreadable with the reason. A truncated picture is refused, never filled up.
     """
     limits = limits or DecodeLimits()
-    keep = framing.resize * framing.reduced_decode if framing is not None else 0
+    keep = framing.keep if framing is not None else 0
     facts, image = open_upright(data, limits, keep=keep, name=name)
     try:
+        if isinstance(framing, Fitting):
+            return facts, fit(image, framing)
         return facts, frame(image, framing) if framing is not None else np.asarray(image)
     except MemoryError as exc:
         raise PhotoUnreadable(too_large(limits.max_pixels)) from exc

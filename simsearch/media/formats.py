@@ -92,7 +92,7 @@ FORMATS: tuple[Format, ...] = (
 )
 """In the order in which a decoder is tried. Documents and drawings (PDF, EPS, SVG, WMF) are no photos."""
 
-_RAW_SUFFIXES = frozenset(
+RAW_SUFFIXES = frozenset(
     [
         "3fr",
         "arw",
@@ -119,6 +119,8 @@ _RAW_SUFFIXES = frozenset(
         "x3f",
     ]
 )
+"""Suffixes of cameras' RAW files, in lower case, without their dots."""
+
 _RAW_SIGNATURE = re.compile(
     rb"II\*\0.{4}CR\x02|II\x1a\0.{4}HEAPCCDR|.{4}ftypcrx |FUJIFILMCCD-RAW|IIR[OS]|MMOR|IIU\0|\0MRM|FOVb",
     re.DOTALL,
@@ -159,14 +161,14 @@ def is_raw(head: bytes, name: bytes) -> bool:
     """Whether a file is a camera's RAW file; many are TIFF files by their signature."""
     sure = [f.name for f in by_content(head) if f.sure]
     tiff = not sure or sure[0] == "TIFF"
-    named = _suffix(name) in _RAW_SUFFIXES and tiff and bool(head)
+    named = _suffix(name) in RAW_SUFFIXES and tiff and bool(head)
     return named or bool(_RAW_SIGNATURE.match(head)) or tiff_files.is_raw(head)
 
 
 def looks_like_picture(name: bytes) -> bool:
     """Whether a file is a picture by its name, before it is opened."""
     suffix = _suffix(name)
-    return suffix in _RAW_SUFFIXES or suffix == "jxl" or _claimed(suffix) is not None
+    return suffix in RAW_SUFFIXES or suffix == "jxl" or _claimed(suffix) is not None
 
 
 def too_many_pixels(width: int, height: int, limit: int) -> str:

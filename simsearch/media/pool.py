@@ -23,7 +23,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from simsearch.errors import PhotoUnreadable
-from simsearch.framing import Framing
+from simsearch.framing import Fitting, Framing
 from simsearch.media.decode import DecodeLimits, decode
 from simsearch.media.files import FileUnreadable, read_file
 from simsearch.media.formats import MAX_PIXELS
@@ -131,7 +131,7 @@ class DecodePool:
     """Reads files in `workers` processes, started when first needed, replaced when they fail.
 
     Args:
-        framing: the square that pixels come back in.
+        framing: how pixels come back: a square, or the whole picture made small.
         limits: bounds on pixels and bytes.
         seconds: how long reading and decoding one file may take.
     """
@@ -139,7 +139,7 @@ class DecodePool:
     def __init__(
         self,
         workers: int,
-        framing: Framing,
+        framing: Framing | Fitting,
         *,
         limits: DecodeLimits | None = None,
         seconds: float = SECONDS,
@@ -260,7 +260,9 @@ class DecodePool:
         return Decoded(digest, stat, Facts(**head["facts"]), pixels)
 
 
-def decode_here(source: bytes | Path, framing: Framing, limits: DecodeLimits | None = None) -> Decoded:
+def decode_here(
+    source: bytes | Path, framing: Framing | Fitting, limits: DecodeLimits | None = None
+) -> Decoded:
     """Decode one picture in this process: a `Path`, or a picture's bytes.
 
     Raises PhotoUnreadable with the path and the reason.

@@ -24,7 +24,7 @@ from dataclasses import asdict
 from typing import BinaryIO
 
 from simsearch.errors import PhotoUnreadable
-from simsearch.framing import Framing
+from simsearch.framing import Fitting, Framing, from_json
 from simsearch.media.decode import DecodeLimits, decode
 from simsearch.media.files import FileUnreadable, OpenFile
 from simsearch.media.formats import recognise, too_large
@@ -43,7 +43,7 @@ def main() -> None:
     for fd in (0, 1, 2):
         os.dup2(nothing, fd)
     setup = json.loads(receive(source) or b"{}")
-    framing, limits = Framing(**setup["framing"]), DecodeLimits(**setup["limits"])
+    framing, limits = from_json(setup["framing"]), DecodeLimits(**setup["limits"])
     seconds = float(setup["seconds"])
     _limit_memory(int(setup["memory"]))
     if sys.platform != "win32":
@@ -62,7 +62,9 @@ def main() -> None:
         _alarm(0)
 
 
-def serve(path: bytes, framing: Framing, limits: DecodeLimits, pipes: tuple[BinaryIO, BinaryIO]) -> None:
+def serve(
+    path: bytes, framing: Framing | Fitting, limits: DecodeLimits, pipes: tuple[BinaryIO, BinaryIO]
+) -> None:
     """Answer for one file."""
     source, sink = pipes
     stat: FileStat | None = None
