@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from simsearch.engine.create import delete_replaced, open_for_writing
 from simsearch.engine.disk import bytes_below
@@ -26,15 +27,24 @@ REBUILD_SHARE = 0.10
 """A view that covers more than this share of dropped rows is built again; fewer cost it a look each."""
 
 Places = dict[int, tuple[int, int]]
+KeepOnly = Callable[[Path, set[bytes]], None]
 
 
 def compact(
-    index: str | os.PathLike[str] | None = None, *, note: Callable[[str], None] | None = None
+    index: str | os.PathLike[str] | None = None,
+    *,
+    note: Callable[[str], None] | None = None,
+    beside: Sequence[KeepOnly] = (),
 ) -> CompactReport:
     """Drop the vectors of photos that were pruned, removed or replaced, and their thumbnails.
 
     Only segments that hold such vectors are written anew. Readers go on meanwhile; a crash leaves either
     the old segments in force or the new ones. After it a photo that comes back is embedded again.
+
+    Args:
+        note: called with lines for a person.
+        beside: each is called with the folder and the SHA-256 of all pictures that are left, to drop what
+            else is kept there of others.
 
     Raises IndexMissing, IndexLocked, IndexUnwritable (no room for the copy), IndexDamaged.
     """
@@ -57,9 +67,14 @@ def compact(
             _tend_view(opened, len(dropped), note)
         opened.database.shrink()
         with opened.database.read() as connection:
-            keep_only(folder / "thumbs.db", catalog.digests(connection))
-            kept = catalog.count(connection, "vectors")
+            left, kept = catalog.digests(connection), catalog.count(connection, "vectors")
+        for drop in (_thumbnails, *beside):
+            drop(folder, left)
     return CompactReport(str(folder), vectors - kept, kept, before, bytes_below(folder))
+
+
+def _thumbnails(folder: Path, left: set[bytes]) -> None:
+    keep_only(folder / "thumbs.db", left)
 
 
 def _check_room(segments: SegmentStore, old: Sequence[int]) -> None:

@@ -20,7 +20,7 @@ from simsearch.engine.maintenance.verify import BEYOND_REPAIR, verify
 from simsearch.errors import FormatUnknown, IndexDamaged, IndexUnwritable
 from simsearch.paths import DAMAGED, DATABASE
 from simsearch.spec import NAMED, EmbeddingSpec
-from simsearch.storage import catalog, migrations, writer
+from simsearch.storage import answers, catalog, migrations, writer
 from simsearch.storage.database import Database
 from simsearch.storage.disk.durable import sync_folder
 from simsearch.storage.salvage import LAST, damaged, lost_settings, sound_rows, sound_settings
@@ -57,11 +57,14 @@ def repair(folder: Path, note: Note) -> None:
 
     Files whose picture or vector is damaged are marked, so that the next run reads them again. The damaged
     database is kept beside the new one as index.db.damaged. A crash leaves the one or the other in force.
-    The caller holds the lock.
+    What people answered about copies is mended by itself; it says nothing of the rest. The caller holds the
+    lock.
 
     Raises IndexDamaged when not even the model of the index can be read, IndexUnwritable.
     """
-    if all(problem.file.startswith("views") for problem in verify(folder, locked=True).problems):
+    _mend_answers(folder, note)
+    problems = verify(folder, locked=True).problems
+    if all(problem.file.startswith("views") or problem.file == answers.VERDICTS for problem in problems):
         # A lost view is built again at the end of every run.
         return
     new = folder / f"{DATABASE}.mended"
@@ -76,6 +79,16 @@ def repair(folder: Path, note: Note) -> None:
         with contextlib.suppress(OSError):
             _remove(new)
     _tell(lost, folder, note)
+
+
+def _mend_answers(folder: Path, note: Note) -> None:
+    """Mend what people answered; what a newer version wrote is left to that."""
+    if any("--repair" in problem.mend for problem in answers.problems(folder)):
+        lost = answers.mend(folder)
+        note(
+            f"Mended {folder / answers.VERDICTS}: of {lost} answers is known that they are lost; "
+            "what they said is asked again."
+        )
 
 
 def _write_anew(folder: Path, new: Path, note: Note) -> _Kept:

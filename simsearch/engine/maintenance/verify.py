@@ -20,7 +20,7 @@ from simsearch.media.files import FileUnreadable, OpenFile
 from simsearch.media.scan import root_state
 from simsearch.paths import DATABASE, existing_index, join, text
 from simsearch.records import Problem, VerifyReport
-from simsearch.storage import catalog, migrations, writer
+from simsearch.storage import answers, catalog, migrations, writer
 from simsearch.storage.catalog import FileRow, Root, VectorTable
 from simsearch.storage.database import Database
 from simsearch.storage.salvage import damaged, sound_rows, sound_settings
@@ -39,6 +39,8 @@ def verify(
     locked: bool = False,
 ) -> VerifyReport:
     """Check the whole index: SQLite's own check, every row's seal, every vector's CRC-32, the view's SHA-256.
+
+    What people answered about copies is checked as well, row by row.
 
     Args:
         deep: also read every indexed file again and compare its SHA-256.
@@ -68,6 +70,7 @@ def verify(
         problems.append(Problem(DATABASE, _without_advice(exc), mend))
     if any(problem.file == DATABASE and "--repair" in problem.mend for problem in problems):
         problems += _lost_photos(folder, mend)
+    problems += answers.problems(folder)
     return VerifyReport(str(folder), checked, tuple(problems))
 
 
