@@ -1,0 +1,1 @@
+"""Verified pairs become groups: which files count, which one stays, who belongs to whom."""
