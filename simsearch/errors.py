@@ -16,6 +16,9 @@ SimsearchError
 ├── WeightsRefused    a checkpoint that does not fit, or is not a plain one
 ├── DeviceUnavailable the device or runtime asked for is not on this machine
 ├── PruneRefused      so much is gone that a person has to say yes
+├── PlanUnreadable    a plan or journal of acts on files that is not what was written
+├── ActRefused        an act on files that would not be safe, or was done or undone before
+├── ActStopped        the disk or a permission stopped an act in the middle; nothing is lost
 └── ExtraMissing      an optional package is needed
 """
 
@@ -84,6 +87,18 @@ class DeviceUnavailable(SimsearchError):
 
 class PruneRefused(SimsearchError):
     """Pruning would drop so many photos that it needs an explicit yes."""
+
+
+class PlanUnreadable(SimsearchError):
+    """A plan or a journal of acts on files is damaged, cut, or not of simsearch."""
+
+
+class ActRefused(SimsearchError):
+    """An act on files was refused before anything was touched."""
+
+
+class ActStopped(SimsearchError):
+    """An act on files was stopped in the middle; it can be gone on with or undone."""
 
 
 class ExtraMissing(SimsearchError):

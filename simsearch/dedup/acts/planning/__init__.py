@@ -1,0 +1,1 @@
+"""What a plan is made of: which copies may go, and what goes with each."""

@@ -1,0 +1,139 @@
+"""Whether a plan, which anybody may have edited, stays within the index and takes no copy's last file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from simsearch.dedup.acts.disk.places import TRASH, Places
+from simsearch.dedup.acts.planning.companions import belongs, family_of, is_raw, is_video
+from simsearch.dedup.acts.planning.units import belongings
+from simsearch.dedup.acts.records import (
+    ACTED_ON,
+    LINKS,
+    Companion,
+    FileFacts,
+    Plan,
+    PlannedFile,
+    PlannedGroup,
+    PlannedMerge,
+)
+from simsearch.errors import ActRefused
+from simsearch.media.formats import looks_like_picture
+
+
+def check_plan(plan: Plan, places: Places) -> None:
+    """Raises ActRefused for a plan that `make_plan` would not make for these roots."""
+    going = [facts for group in plan.groups for file in group.files for facts in _facts(file)]
+    kept = [keeper for group in plan.groups for keeper in _keepers(group)]
+    paths, inodes = {facts.path for facts in going}, {(facts.device, facts.inode) for facts in going}
+    if len(paths) != len(going):
+        raise _refused("a file goes twice", "")
+    for keeper in kept:
+        if keeper.path in paths or (keeper.device, keeper.inode) in inodes:
+            raise _refused("what is kept for one file goes as another", keeper.path)
+        raw = os.fsencode(keeper.path)
+        if places.root_of(raw) is None or TRASH in raw.split(b"/"):
+            raise _refused("what is kept is not below a folder of the index", keeper.path)
+    targets = [*_targets(plan)]
+    if len(set(targets)) != len(targets):
+        raise _refused("two files would go to one place", "")
+    for group in plan.groups:
+        for file in group.files:
+            _check_file(plan.action, file, places)
+        if group.merge is not None:
+            _check_merge(group, group.merge, places)
+
+
+def place_objection(plan_action: str, facts: FileFacts, target: str, places: Places) -> str | None:
+    """Why a file may not go to its target now; None where it may."""
+    aside = plan_action in LINKS
+    return places.objection(os.fsencode(facts.path), os.fsencode(target), aside=aside)
+
+
+def company_objection(file: PlannedFile) -> str | None:
+    """Why a unit is not whole any more: what belongs to its pictures now and is not planned, or to others."""
+    planned = {os.path.basename(os.fsencode(facts.path)) for facts in _facts(file)}
+    there = [facts for facts in _facts(file) if os.path.lexists(facts.path) and is_picture(facts)]
+    for facts in there:
+        own = os.path.basename(os.fsencode(facts.path))
+        try:
+            family = family_of(os.fsencode(facts.path))
+        except OSError as exc:
+            return f"its folder cannot be listed: {exc.strerror or exc}"
+        strange = (set(family.shot(own)) | set(belongings(family, planned))) - planned
+        shared = [n for n, owners in family.owners.items() if n in planned and not planned.issuperset(owners)]
+        if strange or shared:
+            return "what belongs to it has changed since the plan was made"
+    return None
+
+
+def is_picture(facts: FileFacts) -> bool:
+    """Whether a file is a picture by its name."""
+    return looks_like_picture(os.path.basename(os.fsencode(facts.path)))
+
+
+def _check_file(action: str, file: PlannedFile, places: Places) -> None:
+    path = file.facts.path
+    for facts, target in [(file.facts, file.target), *((c.facts, c.target) for c in file.companions)]:
+        reason = place_objection(action, facts, target, places)
+        if reason is not None:
+            raise _refused(reason, facts.path)
+    if file.level not in ACTED_ON:
+        raise _refused("it is not sure to be a copy", path)
+    if action in LINKS:
+        if file.companions or file.facts.sha256 != file.keeper.sha256:
+            raise _refused("a link takes the place of the same bytes, and of nothing beside them", path)
+        return
+    if is_raw(os.fsencode(path)) != is_raw(os.fsencode(file.keeper.path)):
+        raise _refused("a RAW file and a developed picture do not stand in for each other", path)
+    for companion in file.companions:
+        _check_companion(file, companion)
+
+
+def _check_companion(file: PlannedFile, companion: Companion) -> None:
+    folder, name = os.path.split(os.fsencode(companion.facts.path))
+    pictures = [os.path.basename(os.fsencode(facts.path)) for facts in _facts(file) if is_picture(facts)]
+    same_folder = folder == os.path.dirname(os.fsencode(file.facts.path))
+    picture = is_picture(companion.facts)
+    stem = os.path.splitext(os.fsdecode(name))[0].lower()
+    own_stem = os.path.splitext(os.path.basename(file.facts.path))[0].lower()
+    related = stem == own_stem if picture else any(belongs(name, other) for other in pictures)
+    if not (same_folder and related) or (companion.keeper is None and (picture or is_video(name))):
+        raise _refused("it does not belong to the picture that it would go with", companion.facts.path)
+
+
+def _check_merge(group: PlannedGroup, merge: PlannedMerge, places: Places) -> None:
+    sidecar, keep = os.fsencode(merge.sidecar), os.fsencode(group.keep)
+    xmp = sidecar.lower().endswith(b".xmp") and belongs(os.path.basename(sidecar), os.path.basename(keep))
+    if os.path.dirname(sidecar) != os.path.dirname(keep) or not xmp:
+        raise _refused("it is no sidecar of what is kept", merge.sidecar)
+    reason = places.objection(sidecar, os.fsencode(merge.target), aside=True)
+    if reason is None and merge.before is not None and merge.before.path != merge.sidecar:
+        reason = "its facts are of another file"
+    if reason is not None:
+        raise _refused(reason, merge.sidecar)
+
+
+def _facts(file: PlannedFile) -> list[FileFacts]:
+    return [file.facts, *(companion.facts for companion in file.companions)]
+
+
+def _keepers(group: PlannedGroup) -> Iterator[FileFacts]:
+    for file in group.files:
+        yield file.keeper
+        yield from (companion.keeper for companion in file.companions if companion.keeper is not None)
+
+
+def _targets(plan: Plan) -> Iterator[str]:
+    for group in plan.groups:
+        for file in group.files:
+            yield from (file.target, *(companion.target for companion in file.companions))
+
+
+def _refused(reason: str, path: str) -> ActRefused:
+    where = f" ({path})" if path else ""
+    return ActRefused(
+        f"This plan is not carried out: {reason}{where}. Nothing was touched; "
+        "make a new plan with: simsearch dedup --action ..."
+    )
