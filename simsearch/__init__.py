@@ -16,24 +16,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simsearch.dedup.exact import find_duplicates
+    from simsearch.dedup.find import find_duplicates
+    from simsearch.dedup.leaks import find_leaks
+    from simsearch.dedup.records import DuplicateGroup
     from simsearch.engine.index import Index
     from simsearch.engine.indexing import index_folder
     from simsearch.engine.search import find_similar
     from simsearch.errors import SimsearchError
     from simsearch.models.embedder import Embedder
     from simsearch.models.registry import list_backbones
-    from simsearch.records import DuplicateGroup, Hit
+    from simsearch.records import Hit
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "DuplicateGroup": "simsearch.records",
+    "DuplicateGroup": "simsearch.dedup.records",
     "Embedder": "simsearch.models.embedder",
     "Hit": "simsearch.records",
     "Index": "simsearch.engine.index",
     "SimsearchError": "simsearch.errors",
-    "find_duplicates": "simsearch.dedup.exact",
+    "find_duplicates": "simsearch.dedup.find",
+    "find_leaks": "simsearch.dedup.leaks",
     "find_similar": "simsearch.engine.search",
     "index_folder": "simsearch.engine.indexing",
     "list_backbones": "simsearch.models.registry",
@@ -47,6 +50,7 @@ __all__ = [
     "SimsearchError",
     "__version__",
     "find_duplicates",
+    "find_leaks",
     "find_similar",
     "index_folder",
     "list_backbones",

@@ -270,25 +270,3 @@ class RemoveReport:
     photos: int
     roots: tuple[str, ...]
     dry_run: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicatePhoto:
-    """A member of a group; `score` is its cosine to the keeper, `bytes` the file's size."""
-
-    path: str
-    score: float
-    width: int
-    height: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicateGroup:
-    """Copies of one picture: level, smallest score in the group, the proposed keeper and why."""
-
-    level: str
-    min_score: float
-    keep: str
-    why: str
-    photos: tuple[DuplicatePhoto, ...]

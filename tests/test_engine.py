@@ -124,11 +124,12 @@ def test_copies_are_one_embedding_and_one_hit(small_photos: Maker, tmp_path: Pat
     [own] = find_similar(folder / "x.jpg", index, k=1)
     assert own.hits[0].score == pytest.approx(1.0, abs=1e-6)
     assert str(folder / "x.jpg") not in [own.hits[0].path, *own.hits[0].copies]
-    [group] = find_duplicates(index)
+    [group] = find_duplicates(index).groups
     assert group.level == "bytes"
     assert [photo.path for photo in group.photos] == [
-        str(folder / n) for n in ("x.jpg", "y.jpg", "z.jpg", "b/0000.jpg")
+        str(folder / n) for n in ("b/0000.jpg", "x.jpg", "y.jpg", "z.jpg")
     ]
+    assert group.why.startswith("kept: ")
 
 
 @pytest.mark.parametrize("kind", ["exact", "ivf"])

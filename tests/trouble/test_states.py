@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -30,6 +30,7 @@ from oracle import Truth, read_index
 from PIL import Image
 
 from simsearch import Embedder, Index, find_duplicates, find_similar, index_folder
+from simsearch.dedup.options import DedupOptions
 from simsearch.engine.exchange.export import export
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.engine.maintenance.compact import compact
@@ -590,8 +591,10 @@ class History(RuleBasedStateMachine):
         assert (info.photos, info.vectors) == (len(expected), len(self.model.embedded))
         assert (info.files, info.skipped) == (sum(map(len, expected.values())), len(skipped))
         assert set(info.roots) == {self.absolute(root) for root in self.model.roots}
-        groups = {tuple(photo.path for photo in group.photos) for group in find_duplicates(opened)}
-        assert groups == {tuple(paths) for paths in map(distinct, expected.values()) if len(paths) > 1}
+        groups = find_duplicates(opened, DedupOptions(reach="exact")).groups
+        found = {inodes(photo.path for photo in group.photos) for group in groups}
+        assert found == {files for files in map(inodes, expected.values()) if len(files) > 1}
+        assert all(len(inodes(p.path for p in group.photos)) == len(group.photos) for group in groups)
 
     def _check_ids(self, ids: dict[str, int]) -> None:
         """A picture keeps its id as long as it is stored, and no id is ever given to another one."""
@@ -624,13 +627,9 @@ class History(RuleBasedStateMachine):
         shutil.rmtree(self.place)
 
 
-def distinct(paths: list[str]) -> list[str]:
-    """The paths that are there, one for each file that they lead to: the shortest."""
-    found: dict[int, str] = {}
-    for path in sorted(paths, key=lambda path: (len(os.fsencode(path)), os.fsencode(path))):
-        if os.path.exists(path):
-            found.setdefault(os.stat(path).st_ino, path)
-    return list(found.values())
+def inodes(paths: Iterable[str]) -> frozenset[int]:
+    """The files that are there, one for all the paths that lead to it."""
+    return frozenset(os.stat(path).st_ino for path in paths if os.path.exists(path))
 
 
 def run_histories(

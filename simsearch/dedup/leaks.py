@@ -1,0 +1,199 @@
+"""Finds pictures of a test set that the training set holds as well, edited or not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+from simsearch.dedup.calibration.calibrate import CalibrationOptions, calibrate
+from simsearch.dedup.calibration.labels import labelled
+from simsearch.dedup.candidates import pairs as candidates
+from simsearch.dedup.candidates.collection import Collection
+from simsearch.dedup.candidates.pairs import Side
+from simsearch.dedup.features.collect import Collector
+from simsearch.dedup.features.exact import PixelDigests
+from simsearch.dedup.features.store import FeatureStore
+from simsearch.dedup.options import AUTO, DedupOptions
+from simsearch.dedup.records import LEVELS, Leak, LeakReport, Pair, Picture
+from simsearch.dedup.stages.judging import DIFFERENT, Cuts, PairJudge, counted, cuts_of
+from simsearch.dedup.stages.sources import Asking, Given, PictureSet, opened
+from simsearch.dedup.verdicts import Verdicts
+from simsearch.dedup.verify.classifier import Classifier, shipped
+from simsearch.records import Skipped
+
+Progress = Callable[[str, int, int], None]
+Places = tuple[int, int]
+
+SAMPLED = 400
+"""So many training pictures are compared with each other while a threshold is to be worked out."""
+
+
+def find_leaks(
+    train: Given,
+    test: Given,
+    options: DedupOptions | None = None,
+    *,
+    index: Given | None = None,
+    progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
+) -> LeakReport:
+    """The files of a test set that are copies of pictures in the training set. No picture is changed.
+
+    They are found in the same stages as by `find_duplicates`; each file of the test set is told once, with
+    the training picture that it is most certainly a copy of.
+
+    Args:
+        train, test: a folder of photos, or an index by its name or folder. A folder that lies in no index
+            gets one of its own in the user's cache folder, which is brought up to date each time.
+        options: `reach`, `threshold`, `precision` and `workers` count here.
+        index: the index that folders may lie in; None for the usual one.
+        progress: called with the stage ("indexing", "reading", "comparing", "calibrating"), how much is done,
+            and of how much.
+        note: called with lines for a person.
+
+    Raises RootMissing for what is neither a folder nor an index, IndexMissing, IndexMismatch for indexes of
+    two models, SimsearchError where one set lies in the other, and what `index_folder` raises.
+    """
+    options = options or DedupOptions()
+    told = progress or (lambda stage, done, total: None)
+    asking = Asking(index, options.workers, told, note or (lambda line: None))
+    with opened(train, test, asking) as (base, asked):
+        return _Search(base, asked, options, told).report()
+
+
+class _Search:
+    """One look for the pictures of `asked` among those of `base`.
+
+    Pictures of both have ids of one sequence, those of `base` first.
+    """
+
+    def __init__(
+        self, base: PictureSet, asked: PictureSet, options: DedupOptions, progress: Progress
+    ) -> None:
+        self._sets, self._options, self._progress = (base, asked), options, progress
+        self._base, self._asked = base.collection(), asked.collection()
+        self._by_bytes = {picture.sha256: picture for picture in self._base.pictures}
+        # What is there byte by byte needs no closer look.
+        self._open = self._asked.kept(
+            lambda pictures: [picture for picture in pictures if picture.sha256 not in self._by_bytes]
+        )
+        self._pictures = (*self._base.pictures, *_numbered(self._open, len(self._base)))
+        self._max_pixels = max(base.index.max_pixels, asked.index.max_pixels)
+
+    def report(self) -> LeakReport:
+        """All leaks, by path of the test picture."""
+        exact = self._options.reach == "exact"
+        pairs, threshold, failed = self._exactly() if exact else self._nearly()
+        base, asked = self._sets
+        return LeakReport(
+            base.name,
+            asked.name,
+            threshold,
+            len(self._base),
+            len(self._asked),
+            tuple(sorted(self._leaks(pairs), key=lambda leak: os.fsencode(leak.test))),
+            (*base.skipped, *asked.skipped, *failed),
+        )
+
+    def _exactly(self) -> tuple[list[Pair], float, tuple[Skipped, ...]]:
+        if not len(self._base) or not len(self._open):
+            return [], 1.0, ()
+        pairs = candidates.of_one_look_between(self._base, self._open)
+        with PixelDigests(self._max_pixels, self._options.workers) as digests, ExitStack() as stack:
+            return self._equal(digests, self._allowed(pairs, self._verdicts(stack))), 1.0, ()
+
+    def _nearly(self) -> tuple[list[Pair], float, tuple[Skipped, ...]]:
+        classifier, pictures = shipped(), self._pictures
+        with ExitStack() as stack:
+            # One file keeps both, so that pairs of the two sets are kept as well.
+            store = stack.enter_context(FeatureStore(self._sets[0].index.path, classifier.name))
+            collector = stack.enter_context(
+                Collector(store, max_pixels=self._max_pixels, workers=self._options.workers)
+            )
+            digests = stack.enter_context(PixelDigests(self._max_pixels, self._options.workers))
+            verdicts = self._verdicts(stack)
+            hashes = collector.hashes(pictures, lambda done, total: self._progress("reading", done, total))
+            at = len(self._base)
+            base = Side(self._base, hashes[:at], lambda place: collector.features(pictures[place]))
+            asked = Side(self._open, hashes[at:], lambda place: collector.features(pictures[at + place]))
+            pairs = candidates.between(base, asked)
+            judge = PairJudge(
+                pictures, (collector, store), classifier, cuts_of(classifier, self._options.threshold)
+            )
+            judged = counted(judge.judged(self._allowed(pairs, verdicts)), pairs.count, self._progress)
+            found = [pair for pair in judged if self._kept(pair)]
+            if self._options.threshold == AUTO:
+                found_here = [*found, *judge.judged(_sampled(base))]
+                judge.cuts = self._calibrated(found_here, verdicts, (collector, classifier))
+            found = [again for pair in found if (again := judge.cuts.again(pair)).level in self._levels]
+            alike = candidates.of_one_hash(self._allowed(pairs, verdicts), pictures, hashes)
+            found += self._equal(digests, alike)
+            return found, judge.cuts.near, tuple(collector.failed.values())
+
+    @property
+    def _levels(self) -> set[str]:
+        return {"near", "probably"} | ({"similar"} & {self._options.reach})
+
+    def _kept(self, pair: Pair) -> bool:
+        """Pairs that may be shown, wherever copies will begin."""
+        if self._options.threshold != AUTO:
+            return pair.level in self._levels
+        return pair.level != DIFFERENT or pair.score >= shipped().probable / 2
+
+    def _calibrated(
+        self, found: list[Pair], verdicts: list[Verdicts], tools: tuple[Collector, Classifier]
+    ) -> Cuts:
+        labels = tuple(label for each in verdicts for label in each.labels())
+        said = labelled(labels, self._pictures, found)
+        calibration = calibrate(
+            self._pictures,
+            found,
+            tools,
+            CalibrationOptions(said, self._options.precision, self._max_pixels),
+            progress=lambda done, total: self._progress("calibrating", done, total),
+        )
+        return Cuts(calibration.near, calibration.probable)
+
+    def _verdicts(self, stack: ExitStack) -> list[Verdicts]:
+        paths = sorted({chosen.index.path for chosen in self._sets})
+        return [stack.enter_context(Verdicts.open(path)) for path in paths]
+
+    def _allowed(self, pairs: Iterable[Places], verdicts: list[Verdicts]) -> Iterator[Places]:
+        """Ids (asked, base) of pairs of places, but for those that a person told apart."""
+        for place, other in pairs:
+            one, two = len(self._base) + place, other
+            digests = self._pictures[one].sha256, self._pictures[two].sha256
+            if not any(each.parts(*digests) for each in verdicts):
+                yield one, two
+
+    def _equal(self, digests: PixelDigests, pairs: Iterable[Places]) -> list[Pair]:
+        pictures = self._pictures
+        return list(digests.equal((pictures[one], pictures[other]) for one, other in pairs))
+
+    def _leaks(self, pairs: Iterable[Pair]) -> Iterator[Leak]:
+        for picture in self._asked.pictures:
+            if picture.sha256 in self._by_bytes:
+                train = self._by_bytes[picture.sha256].paths[0]
+                yield from (Leak(path, train, "bytes", 1.0) for path in picture.paths)
+        best: dict[int, tuple[int, float, bytes, Pair]] = {}
+        for pair in pairs:
+            name = os.fsencode(self._pictures[pair.first].paths[0])
+            offer = (LEVELS.index(pair.level), -pair.score, name, pair)
+            if pair.second not in best or offer[:3] < best[pair.second][:3]:
+                best[pair.second] = offer
+        for number, (_, _, _, pair) in best.items():
+            for path in self._pictures[number].paths:
+                yield Leak(path, self._pictures[pair.first].paths[0], pair.level, pair.score)
+
+
+def _sampled(side: Side) -> list[Places]:
+    """The pairs within a collection that some of its pictures are in, spread evenly."""
+    step = max(1, len(side.collection) // SAMPLED)
+    return [pair for pair in candidates.within(side) if any(place % step == 0 for place in pair)]
+
+
+def _numbered(collection: Collection, first: int) -> Iterator[Picture]:
+    for picture in collection.pictures:
+        yield replace(picture, id=first + picture.id)

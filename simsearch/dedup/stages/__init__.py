@@ -1,0 +1,1 @@
+"""Steps that finding copies, leaks and comparing two files have in common."""

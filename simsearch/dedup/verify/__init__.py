@@ -1,0 +1,1 @@
+"""Whether two pictures are one: points matched, pixels aligned, numbers weighed."""
