@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import age, picture, simsearch
 
+HEAVY = {"torch", "torchvision", "faiss", "streamlit", "onnxruntime", "onnx", "cv2", "pdqhash", "send2trash"}
+
 WRAPPER = """
 import sys
 from simsearch.cli import main
@@ -44,14 +46,35 @@ def indexed(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> tuple[Pat
 def test_help_loads_nothing_heavy() -> None:
     status, names = loaded("--help")
     assert status == "0"
-    assert not names & {"torch", "torchvision", "faiss", "streamlit", "onnxruntime", "sqlalchemy"}
+    assert not names & (HEAVY | {"sqlalchemy"})
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import simsearch, sys; print(*sorted(n for n in sys.modules if '.' not in n))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"torch", "torchvision", "faiss", "streamlit", "onnxruntime", "sqlalchemy", "numpy"}
-    assert not set(done.stdout.split()) & heavy
+    assert not set(done.stdout.split()) & (HEAVY | {"sqlalchemy", "numpy"})
+
+
+@pytest.mark.parametrize("command", ["dedup", "leaks", "compare", "undo", "purge", "verdicts"])
+def test_the_help_of_a_command_on_copies_loads_nothing_heavy(command: str) -> None:
+    status, names = loaded(command, "--help")
+    assert status == "0"
+    assert not names & (HEAVY | {"sqlalchemy", "numpy"})
+
+
+def test_copies_by_bytes_and_pixels_load_no_network_and_no_opencv(indexed: tuple[Path, Path]) -> None:
+    status, names = loaded("dedup", "--exact", "-i", str(indexed[1]))
+    assert status == "0"
+    assert "faiss" in names
+    assert not names & (HEAVY - {"faiss"})
+
+
+def test_comparing_two_files_loads_no_network(indexed: tuple[Path, Path]) -> None:
+    first, second = sorted(map(str, indexed[0].iterdir()))[:2]
+    status, names = loaded("compare", first, second)
+    assert status == "0"
+    assert "cv2" in names
+    assert not names & {"torch", "torchvision", "onnx", "onnxruntime", "streamlit", "send2trash"}
 
 
 def test_a_query_by_an_indexed_path_loads_no_network(indexed: tuple[Path, Path]) -> None:
@@ -59,7 +82,7 @@ def test_a_query_by_an_indexed_path_loads_no_network(indexed: tuple[Path, Path])
     status, names = loaded("query", str(min(photos.iterdir())), "-i", str(index))
     assert status == "0"
     assert "faiss" in names
-    assert not names & {"torch", "torchvision", "onnx", "onnxruntime"}
+    assert not names & {"torch", "torchvision", "onnx", "onnxruntime", "cv2", "pdqhash"}
 
 
 def test_a_query_of_a_new_picture_with_a_prepared_network_loads_no_torch(

@@ -11,6 +11,12 @@ import click
 COMMANDS = {
     "index": "simsearch.cli.index",
     "query": "simsearch.cli.query",
+    "dedup": "simsearch.cli.duplicates.dedup",
+    "leaks": "simsearch.cli.duplicates.leaks",
+    "compare": "simsearch.cli.duplicates.compare",
+    "undo": "simsearch.cli.duplicates.undo",
+    "purge": "simsearch.cli.duplicates.purge",
+    "verdicts": "simsearch.cli.duplicates.verdicts",
     "info": "simsearch.cli.info",
 }
 MAINTENANCE = {
@@ -88,6 +94,7 @@ def app() -> None:
     \b
     simsearch index ~/Pictures          make or renew the index
     simsearch query holiday.jpg -k 5    what looks most like this one?
+    simsearch dedup                     which photos are copies of each other?
 
     The answer goes to stdout; progress and errors go to stderr. Exit codes: 0 done, 1 error, 2 wrong usage,
     3 the check ran and found something, 130 interrupted.

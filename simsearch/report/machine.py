@@ -38,11 +38,11 @@ def to_jsonl(results: Iterable[QueryResult]) -> Iterator[bytes]:
 
 def to_csv(results: Iterable[QueryResult]) -> Iterator[bytes]:
     """A header and a line for each hit; `copies` is a JSON list, paths keep their bytes."""
-    yield _csv_line(CSV_COLUMNS)
+    yield csv_line(CSV_COLUMNS)
     for result in results:
         for rank, hit in enumerate(result.hits, start=1):
             copies = json.dumps(hit.copies, ensure_ascii=True)
-            yield _csv_line(
+            yield csv_line(
                 (result.query, rank, hit.path, repr(hit.score), hit.id, hit.width, hit.height, copies)
             )
 
@@ -54,7 +54,8 @@ def to_paths(results: Iterable[QueryResult], *, end: bytes = b"\n") -> Iterator[
             yield os.fsencode(hit.path) + end
 
 
-def _csv_line(row: Iterable[object]) -> bytes:
+def csv_line(row: Iterable[object]) -> bytes:
+    """One line of CSV in UTF-8 with its newline; lone surrogates of a path become its bytes again."""
     line = io.StringIO()
     # The writer quotes a lone carriage return in a name only when its own line end has one.
     csv.writer(line, lineterminator="\r\n").writerow(row)

@@ -31,16 +31,18 @@ SHOWN_PROBLEMS = 50
 
 def query_table(result: QueryResult, screen: Screen = PLAIN) -> str:
     """The hits of one query under its name, best first, with the files that hold the same bytes."""
-    table = _table(("#", "right"), ("score", "right"), ("id", "right"), ("size", "right"), ("path", "left"))
+    table = new_table(
+        ("#", "right"), ("score", "right"), ("id", "right"), ("size", "right"), ("path", "left")
+    )
     for rank, hit in enumerate(result.hits, start=1):
         size = f"{hit.width} x {hit.height}"
-        table.add_row(str(rank), f"{hit.score:.4f}", str(hit.id), size, _name(hit.path))
+        table.add_row(str(rank), f"{hit.score:.4f}", str(hit.id), size, shown_name(hit.path))
         for copy in hit.copies:
-            table.add_row("", "", "", "copy", _name(copy))
-    title = _name(result.query, style="bold")
+            table.add_row("", "", "", "copy", shown_name(copy))
+    title = shown_name(result.query, style="bold")
     if not result.hits:
-        return _render(screen, title, "  nothing matches")
-    return _render(screen, title, table)
+        return render(screen, title, "  nothing matches")
+    return render(screen, title, table)
 
 
 def query_tables(results: Iterable[QueryResult], screen: Screen = PLAIN) -> Iterator[str]:
@@ -51,11 +53,11 @@ def query_tables(results: Iterable[QueryResult], screen: Screen = PLAIN) -> Iter
 
 def skipped_table(skipped: Sequence[Skipped], screen: Screen = PLAIN) -> str:
     """Every skipped file, why, and when it is tried again."""
-    table = _table(("path", "left"), ("reason", "left"), ("tried again", "left"))
+    table = new_table(("path", "left"), ("reason", "left"), ("tried again", "left"))
     for item in skipped:
         again = "every run" if item.transient else "when it changes"
-        table.add_row(_name(item.path), _name(item.reason), again)
-    return _render(screen, table)
+        table.add_row(shown_name(item.path), shown_name(item.reason), again)
+    return render(screen, table)
 
 
 def info_table(info: IndexInfo, screen: Screen = PLAIN) -> str:
@@ -71,32 +73,32 @@ def info_table(info: IndexInfo, screen: Screen = PLAIN) -> str:
         "format": str(info.format),
         "spec": info.spec,
     }
-    table = _table(("", "left"), ("", "left"), header=False)
+    table = new_table(("", "left"), ("", "left"), header=False)
     for what, value in rows.items():
         if value:
-            table.add_row(what, _name(value))
+            table.add_row(what, shown_name(value))
     for number, root in enumerate(info.roots):
-        table.add_row("" if number else "roots", _name(root))
-    return _render(screen, table)
+        table.add_row("" if number else "roots", shown_name(root))
+    return render(screen, table)
 
 
 def verify_table(report: VerifyReport, screen: Screen = PLAIN) -> str:
     """The outcome of a check: a line when all is well, else each problem and what mends it."""
     if report.ok:
         return f"{visible(report.index)}: {report.checked} vectors checked, no problem found\n"
-    table = _table(("file", "left"), ("problem", "left"), ("what mends it", "left"))
+    table = new_table(("file", "left"), ("problem", "left"), ("what mends it", "left"))
     for problem in report.problems[:SHOWN_PROBLEMS]:
-        table.add_row(_name(problem.file), _name(problem.what), _name(problem.mend))
+        table.add_row(shown_name(problem.file), shown_name(problem.what), shown_name(problem.mend))
     found = f"{report.checked} vectors checked, {len(report.problems)} problem"
     found += "s" * (len(report.problems) != 1)
     left = len(report.problems) - SHOWN_PROBLEMS
     more = [f"and {left} more; --json lists them all"] if left > 0 else []
-    return _render(screen, f"{visible(report.index)}: {found}", table, *more)
+    return render(screen, f"{visible(report.index)}: {found}", table, *more)
 
 
 def models_table(models: Sequence[Mapping[str, object]], screen: Screen = PLAIN) -> str:
     """The backbones: name, vector length, download size, whether here already, runtime, licence, source."""
-    table = _table(
+    table = new_table(
         ("model", "left"),
         ("numbers", "right"),
         ("MB", "right"),
@@ -113,25 +115,28 @@ def models_table(models: Sequence[Mapping[str, object]], screen: Screen = PLAIN)
             "yes" if model["at_hand"] else "no",
             str(model["runtime"]),
             str(model["licence"]),
-            _name(str(model["source"])),
+            shown_name(str(model["source"])),
         )
     used = ["* made the vectors of this index"] if any(model["in_use"] for model in models) else []
-    return _render(screen, table, *used)
+    return render(screen, table, *used)
 
 
 def weights_table(rows: Sequence[Mapping[str, object]], screen: Screen = PLAIN) -> str:
     """Weights files: the model's name, size, beginning of the SHA-256, origin and place."""
-    table = _table(
+    table = new_table(
         ("name", "left"), ("model", "left"), ("MB", "right"), ("SHA-256", "left"), ("file", "left")
     )
     for row in rows:
         short = str(row["sha256"])[:8]
         place = f"{row['path']} ({row['origin']})"
-        table.add_row(_name(str(row["name"])), str(row["model"]), str(row["megabytes"]), short, _name(place))
-    return _render(screen, table)
+        table.add_row(
+            shown_name(str(row["name"])), str(row["model"]), str(row["megabytes"]), short, shown_name(place)
+        )
+    return render(screen, table)
 
 
-def _table(*columns: tuple[str, str], header: bool = True) -> Table:
+def new_table(*columns: tuple[str, str], header: bool = True) -> Table:
+    """A table without lines; each column is its title and "left" or "right". Long names at the left fold."""
     from rich.table import Table
 
     table = Table(box=None, show_header=header, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
@@ -144,13 +149,15 @@ def _table(*columns: tuple[str, str], header: bool = True) -> Table:
     return table
 
 
-def _name(name: str, style: str = "") -> RenderableType:
+def shown_name(name: str, style: str = "") -> RenderableType:
+    """A name for a cell or a line: made visible, and folded rather than cut."""
     from rich.text import Text
 
     return Text(visible(name), style=style, overflow="fold")
 
 
-def _render(screen: Screen, *parts: RenderableType) -> str:
+def render(screen: Screen, *parts: RenderableType) -> str:
+    """The text of all parts, one below the other, without blanks at the ends of lines."""
     from rich.console import Console
     from rich.measure import Measurement
 

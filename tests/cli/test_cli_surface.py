@@ -36,6 +36,17 @@ SURFACE = {
         *("-k", "--min-score", "--max-score", "--include-self", "--id", "--format", "-0", "--null"),
         *("--html", "--open", "--center", "--no-center"),
     },
+    "dedup": {
+        *("--exact", "--near", "--similar", "--threshold", "--precision", "--within", "--across-folders"),
+        *("--same-folder", "--reference", "--prefer", "--keep", "--keep-path", "--format", "-0", "--null"),
+        *("--html", "--open", "--action", "--to", "--merge-metadata", "--plan", "--apply", "--yes"),
+        *("--label", "--workers"),
+    },
+    "leaks": {"--max", "--exact", "--threshold", "--format", "--html"},
+    "compare": set(),
+    "undo": set(),
+    "purge": {"--permanently", "--yes"},
+    "verdicts": set(),
     "info": {"--skipped"},
     "verify": {"--deep"},
     "rebuild": {"--view", "--recall", "--robust", "--center", "--no-center", "--thumbnails"},
@@ -47,11 +58,16 @@ SURFACE = {
     "weights": set(),
 }
 SUBCOMMANDS = {
+    "verdicts list": set(),
+    "verdicts different": set(),
+    "verdicts keep-all": set(),
+    "verdicts label": set(),
+    "verdicts forget": set(),
     "weights list": set(),
     "weights fetch": {"--timeout"},
     "weights import": {"--model", "--name", "--mean", "--std", "--resize", "--crop", "--interpolation"},
 }
-GROUPS = {"weights"}
+GROUPS = {"verdicts", "weights"}
 
 HEAVY = {"torch", "torchvision", "faiss", "streamlit", "sqlalchemy", "onnxruntime", "numpy", "PIL", "rich"}
 
@@ -98,18 +114,24 @@ def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) ->
 
 def test_the_choices_of_the_manual() -> None:
     choices = {
-        p.opts[0]: list(p.type.choices)
+        f"{name} {p.opts[0]}": list(p.type.choices)
         for name in (*SURFACE, *SUBCOMMANDS)
         for p in command_of(name).params
         if isinstance(p.type, click.Choice)
     }
     assert choices == {
-        "--pooling": ["avg", "max", "gem"],
-        "--runtime": ["auto", "onnx", "torch"],
-        "--precision": ["fp32", "bf16", "int8"],
-        "--format": ["table", "json", "jsonl", "csv", "paths"],
-        "--view": ["auto", "exact", "ivf", "hnsw"],
-        "--interpolation": ["bilinear", "bicubic"],
+        "index --pooling": ["avg", "max", "gem"],
+        "index --runtime": ["auto", "onnx", "torch"],
+        "index --precision": ["fp32", "bf16", "int8"],
+        "query --format": ["table", "json", "jsonl", "csv", "paths"],
+        "dedup --keep": ["resolution", "bytes", "oldest", "metadata"],
+        "dedup --format": ["table", "json", "csv", "paths"],
+        "dedup --action": ["set-aside", "move", "hardlink", "symlink"],
+        "verdicts label said": ["copies", "different"],
+        "leaks --format": ["table", "json", "csv"],
+        "rebuild --view": ["auto", "exact", "ivf", "hnsw"],
+        "import --pooling": ["avg", "max", "gem"],
+        "weights import --interpolation": ["bilinear", "bicubic"],
     }
 
 
@@ -156,6 +178,29 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
         (["index", "x", "-i", ""], "-i"),
         (["rebuild", "--recall", "0"], "--recall"),
         (["info", "--nonesuch"], "--nonesuch"),
+        (["dedup", "--threshold", "0"], "--threshold"),
+        (["dedup", "--threshold", "most"], "neither auto nor a number"),
+        (["dedup", "--precision", ".9"], "--threshold auto"),
+        (["dedup", "-0"], "--format paths"),
+        (["dedup", "--json", "--format", "csv"], "contradict"),
+        (["dedup", "--to", "x"], "--action"),
+        (["dedup", "--action", "move"], "--to DIR"),
+        (["dedup", "--action", "symlink", "--to", "x"], "--to DIR"),
+        (["dedup", "--action", "set-aside", "--format", "csv"], "not as csv"),
+        (["dedup", "--yes"], "--apply"),
+        (["dedup", "--apply", "x", "--within", "y"], "--within is for making a plan"),
+        (["dedup", "--apply", "x", "--label", "3"], "--apply does not go with --label"),
+        (["dedup", "--label", "0"], "--label"),
+        (["dedup", "--label", "3", "--action", "move"], "--action does not go with --label"),
+        (["dedup", "--label", "3", "--exact"], "need no answer"),
+        (["dedup", "--label", "3", "--threshold", "auto"], "--label comes first"),
+        (["dedup", "--label", "3", "--format", "csv"], "not as csv"),
+        (["leaks", "x"], "TEST"),
+        (["leaks", "x", "y", "--max", "-1"], "--max"),
+        (["compare", "x"], "SECOND"),
+        (["verdicts", "different", "x"], "two"),
+        (["verdicts", "label", "x", "x", "copies"], "two"),
+        (["verdicts", "label", "x", "y", "maybe"], "maybe"),
     ],
     ids=" ".join,
 )
@@ -171,7 +216,7 @@ def test_wrong_usage_is_2_and_says_why(
 # Errors
 
 
-@pytest.mark.parametrize("name", ["query", "info", "verify", "rebuild", "models"])
+@pytest.mark.parametrize("name", ["query", "dedup", "undo", "info", "verify", "rebuild", "models"])
 def test_a_missing_index_is_one_line_on_stderr(name: str, tmp_path: Path) -> None:
     image = ["photo.jpg"] if name == "query" else []
     done = simsearch(name, *image, "-i", tmp_path / "none")

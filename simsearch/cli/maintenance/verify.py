@@ -16,8 +16,8 @@ from simsearch.cli.output import answer, answer_text, is_terminal, screen
 def command(common: Common, deep: bool) -> None:
     """Check an index for damage; exits with 3 when there is any.
 
-    Every row, every vector and the search view are compared with their checksums, with --deep every photo as
-    well. Nothing is changed; each problem is listed with what mends it.
+    Every row, every vector, every verdict and the search view are compared with their checksums, with --deep
+    every photo as well. Nothing is changed; each problem is listed with what mends it.
     """
     from simsearch.engine.maintenance.verify import verify
     from simsearch.report.machine import verify_json

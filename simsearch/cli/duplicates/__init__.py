@@ -1,0 +1,1 @@
+"""The commands that find copies and act on them, a module each."""

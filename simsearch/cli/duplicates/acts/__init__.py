@@ -1,0 +1,1 @@
+"""What simsearch dedup does with copies: makes a plan, and carries one out."""

@@ -1,0 +1,1 @@
+"""What simsearch dedup asks a person, and what it makes of the answers."""

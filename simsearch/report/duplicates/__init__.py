@@ -1,0 +1,1 @@
+"""Records of finding copies and of acting on them -> tables, pages and machine formats."""

@@ -1,0 +1,102 @@
+"""Plans, what came of them, and runs -> tables and lines for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from simsearch.report.duplicates.words import counted
+from simsearch.report.lines import human_bytes
+from simsearch.report.names import visible
+from simsearch.report.table import PLAIN, Screen, new_table, render, shown_name
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from simsearch.dedup.acts.records import ActReport, Left, Plan, PlannedGroup, Run
+
+SHOWN_GROUPS = 20
+SHOWN_LEFT = 20
+PLANNED = {
+    "set-aside": "set aside",
+    "move": "move",
+    "hardlink": "replace by a hard link",
+    "symlink": "replace by a symbolic link",
+}
+IN_ALL = {**PLANNED, "hardlink": "put hard links in place of", "symlink": "put symbolic links in place of"}
+
+
+def plan_table(plan: Plan, screen: Screen = PLAIN) -> str:
+    """What would be done in the first groups, what is left and why, and a line of all in all."""
+    parts: list[RenderableType] = []
+    for group in plan.groups[:SHOWN_GROUPS]:
+        parts += _group(plan.action, group)
+    more = len(plan.groups) - SHOWN_GROUPS
+    if more > 0:
+        parts.append(f"and {more:,} more groups; --json shows all\n")
+    parts.append(plan_line(plan))
+    return render(screen, *parts)
+
+
+def plan_line(plan: Plan) -> str:
+    """What a plan comes to, in one line."""
+    beside = sum(len(file.companions) for group in plan.groups for file in group.files)
+    merges = sum(group.merge is not None for group in plan.groups)
+    left = sum(len(group.left) for group in plan.groups)
+    parts = [act_words(plan)]
+    if beside:
+        parts[0] += f" with {counted(beside, 'file')} beside them"
+    parts[0] += f", {human_bytes(plan.bytes)}"
+    if merges:
+        parts.append(f"write {counted(merges, 'sidecar')}")
+    if left:
+        parts.append(f"leave {counted(left, 'file')}")
+    return f"Plan {plan.run}: {'; '.join(parts)}"
+
+
+def act_words(plan: Plan) -> str:
+    """What a plan does with how many copies."""
+    to = "" if plan.to is None else f" to {visible(plan.to)}"
+    return f"{IN_ALL[plan.action]} {counted(plan.files, 'copy', 'copies')}{to}"
+
+
+def act_lines(report: ActReport, did: str) -> Iterator[str]:
+    """What an act did; `did` is its word, as "set aside" or "put back"."""
+    beside = f" and {counted(report.companions, 'file')} beside them" if report.companions else ""
+    what = f"{counted(report.files, 'picture')}{beside} {did}, {human_bytes(report.bytes)}"
+    yield f"{report.run}: {what}; it is {report.state} now\n"
+    for folder in report.trash:
+        yield f"  in {visible(folder)}\n"
+
+
+def left_lines(left: Sequence[Left]) -> Iterator[str]:
+    """The first files that were left, and why."""
+    for item in left[:SHOWN_LEFT]:
+        yield f"Left {visible(item.path)}: {visible(item.reason)}"
+    if len(left) > SHOWN_LEFT:
+        yield f"… and {len(left) - SHOWN_LEFT} more: see --json"
+
+
+def runs_table(runs: Sequence[Run], screen: Screen = PLAIN) -> str:
+    """The runs of an index."""
+    words, numbers = ("run", "made", "action", "state"), ("files", "bytes")
+    table = new_table(*((word, "left") for word in words), *((number, "right") for number in numbers))
+    for run in runs:
+        numbers = (f"{run.files:,}", human_bytes(run.bytes))
+        table.add_row(shown_name(run.run), run.when, run.action, run.state, *numbers)
+    return render(screen, table)
+
+
+def _group(action: str, group: PlannedGroup) -> list[RenderableType]:
+    table = new_table(("", "left"), ("", "left"), header=False)
+    table.add_row("keep", shown_name(f"{group.keep} ({group.why})", "bold"))
+    if group.merge is not None:
+        for line in group.merge.lines:
+            table.add_row("note", shown_name(f"{line}, in {group.merge.sidecar}"))
+    for file in group.files:
+        table.add_row(PLANNED[action], shown_name(f"{file.facts.path} -> {file.target}"))
+        for companion in file.companions:
+            table.add_row("with it", shown_name(f"{companion.facts.path} -> {companion.target}"))
+    for item in group.left:
+        table.add_row("leave", shown_name(f"{item.path}: {item.reason}"))
+    return [table, ""]

@@ -1,0 +1,1 @@
+"""What people are shown of a threshold: the curve behind it, and the pairs that they are asked about."""

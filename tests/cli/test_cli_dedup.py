@@ -1,0 +1,425 @@
+"""What `dedup`, `leaks`, `compare` and `verdicts` write where, and their exit codes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from conftest import age, picture, simsearch
+
+from simsearch import index_folder
+from simsearch.cli import run
+from simsearch.dedup.records import (
+    Comparison,
+    DuplicateGroup,
+    DuplicatePhoto,
+    DuplicateReport,
+    Leak,
+    LeakReport,
+)
+from simsearch.engine.indexing import IndexingConfig
+from simsearch.models.choice import ModelChoice
+from simsearch.records import Skipped
+
+LITE0 = "efficientnet_lite0"
+
+
+def photo(path: str, level: str = "near", score: float = 0.99) -> DuplicatePhoto:
+    return DuplicatePhoto(path, score, 40, 30, 2000, level, "ab" * 32)
+
+
+GROUPS = (
+    DuplicateGroup("near", 0.99, "/a.jpg", "kept: x", (photo("/a.jpg", "bytes", 1.0), photo("/b.jpg"))),
+    DuplicateGroup(
+        "probably",
+        0.6,
+        "/c.jpg",
+        "kept: y",
+        (photo("/c.jpg", "bytes", 1.0), photo("/d.jpg", "probably", 0.6)),
+    ),
+)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of five files: a picture, its exact copy, its small JPEG and two others."""
+    folder = tmp_path_factory.mktemp("library")
+    photos = folder / "photos"
+    for name in ("a", "b"):
+        (photos / name).mkdir(parents=True)
+    picture(1, (640, 480)).save(photos / "a" / "one.png")
+    shutil.copy(photos / "a" / "one.png", photos / "b" / "same.png")
+    picture(1, (640, 480)).resize((320, 240)).save(photos / "b" / "small.jpg")
+    picture(2, (640, 480)).save(photos / "a" / "two.png")
+    picture(3, (640, 480)).save(photos / "a" / "three.png")
+    age(photos)
+    index_folder([photos], folder / "index", IndexingConfig(choice=ModelChoice(LITE0)))
+    return folder
+
+
+@pytest.fixture
+def finding(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Takes the place of the search: `report` is what it answers, `options` what it was asked."""
+    report = DuplicateReport("/i", 0.9, 100, 50, GROUPS, (Skipped("/bad.jpg", "truncated", False),), 1)
+    double = SimpleNamespace(report=report, options=None)
+
+    def find_duplicates(index: Any, options: Any, **callbacks: Any) -> DuplicateReport:
+        double.options = options
+        return double.report
+
+    monkeypatch.setattr("simsearch.dedup.find.find_duplicates", find_duplicates)
+    return double
+
+
+# dedup: finding
+
+
+@pytest.mark.parametrize(
+    ("form", "out"),
+    [("paths", b"/b.jpg\n"), ("table", b"Group 1: copies, score from 0.9900 on; kept: x\n")],
+)
+def test_the_answer_is_on_stdout_and_the_rest_is_not(
+    form: str, out: bytes, library: Path, finding: SimpleNamespace, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run(["dedup", "-i", str(library / "index"), "--format", form]) == 0
+    answer, told = capfdbinary.readouterr()
+    assert answer.startswith(out)
+    assert told.startswith(b"Skipped /bad.jpg: truncated\n")
+    assert (b"Left out 1 that may be no copies" in told) is (form == "paths")
+
+
+def test_nul_after_each_path(
+    library: Path, finding: SimpleNamespace, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert run(["dedup", "-i", str(library / "index"), "--format", "paths", "-0"]) == 0
+    assert capfdbinary.readouterr().out == b"/b.jpg\0"
+
+
+def test_json_is_the_report(
+    library: Path, finding: SimpleNamespace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["dedup", "-i", str(library / "index"), "--json"]) == 0
+    value = json.loads(capfd.readouterr().out)
+    assert (value["threshold"], value["silenced"], len(value["groups"])) == (0.9, 1, 2)
+
+
+def test_the_flags_reach_the_search(library: Path, finding: SimpleNamespace) -> None:
+    index, photos = str(library / "index"), library / "photos"
+    assert run(["dedup", "-i", index]) == 0
+    options = finding.options
+    assert (options.reach, options.threshold, options.precision, options.workers) == (
+        "near",
+        None,
+        0.99,
+        None,
+    )
+    assert (options.scope.within, options.scope.folders) == ((), "any")
+    flags = ["--exact", "--threshold", "auto", "--precision", ".95", "--workers", "2", "--same-folder"]
+    flags += ["--within", f"{photos}/a", "--within", f"{photos}/b", "--reference", f"{photos}/a"]
+    flags += ["--prefer", f"{photos}/b", "--keep", "oldest", "--keep", "bytes", "--keep-path", "*.png"]
+    assert run(["dedup", "-i", index, *flags]) == 0
+    options = finding.options
+    assert (options.reach, options.threshold, options.precision, options.workers) == (
+        "exact",
+        "auto",
+        0.95,
+        2,
+    )
+    assert options.scope.within == (f"{photos}/a", f"{photos}/b")
+    assert options.scope.folders == "same"
+    assert options.scope.reference == options.policy.reference == (f"{photos}/a",)
+    policy = options.policy
+    assert (policy.policies, policy.prefer) == (("oldest", "bytes"), (f"{photos}/b",))
+    assert policy.pattern == ("*.png",)
+
+
+def test_a_folder_that_is_not_there_is_an_error(library: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["dedup", "-i", str(library / "index"), "--reference", "/none/such"]) == 1
+    assert "Error: There is no /none/such" in capfd.readouterr().err
+
+
+def test_the_page_is_written(library: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["dedup", "-i", str(library / "index"), "--exact", "--html"]
+    page = tmp_path / "copies.html"
+    assert run([*command, str(page)]) == 0
+    assert capfd.readouterr().err == f"Wrote {page}\n"
+    html = page.read_text(encoding="utf-8")
+    assert html.count("data:image/jpeg;base64,") == 2
+    assert "Group 1: same bytes" in html
+    assert run([*command, "/none/x"]) == 1
+    assert "The page /none/x cannot be written: No such file" in capfd.readouterr().err
+
+
+def test_copies_are_found(library: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["dedup", "-i", str(library / "index")]
+    assert run([*command, "--exact", "--format", "paths", "--prefer", str(library / "photos" / "b")]) == 0
+    assert capfd.readouterr() == (f"{library}/photos/a/one.png\n", "")
+    done = simsearch(*command, "--json")
+    assert done.stderr == b""
+    [group] = json.loads(done.stdout)["groups"]
+    assert [Path(member["path"]).name for member in group["photos"]] == ["one.png", "same.png", "small.jpg"]
+    assert [member["level"] for member in group["photos"]][1:] == ["bytes", "near"]
+
+
+# leaks
+
+
+@pytest.mark.parametrize(
+    ("leaks", "flags", "code"),
+    [
+        ((), [], 0),
+        ((Leak("/t/1", "/a", "near", 0.99),), [], 3),
+        ((Leak("/t/1", "/a", "near", 0.99), Leak("/t/1", "/b", "bytes", 1.0)), ["--max", "1"], 0),
+        ((Leak("/t/1", "/a", "near", 0.99), Leak("/t/2", "/b", "bytes", 1.0)), ["--max", "1"], 3),
+        ((Leak("/t/1", "/a", "probably", 0.5),), [], 0),
+    ],
+)
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_exit_codes_of_leaks(
+    leaks: tuple[Leak, ...],
+    flags: list[str],
+    code: int,
+    form: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    report = LeakReport("/train", "/test", 0.9, 10, 5, leaks, ())
+    monkeypatch.setattr("simsearch.dedup.leaks.find_leaks", lambda *a, **k: report)
+    assert run(["leaks", "/train", "/test", *flags, "--format", form]) == code
+    out, err = capfd.readouterr()
+    assert err == ""
+    if form == "json":
+        assert len(json.loads(out)["leaks"]) == len(leaks)
+    elif form == "csv":
+        assert out.count("\n") == 1 + len(leaks)
+    else:
+        found = len({leak.test for leak in leaks if leak.level != "probably"})
+        assert out.splitlines()[-1].startswith(f"{found} test file")
+
+
+# compare
+
+
+@pytest.mark.parametrize(
+    ("level", "code"), [("bytes", 3), ("pixels", 3), ("near", 3), ("probably", 0), ("similar", 0)]
+)
+def test_exit_codes_of_compare(
+    level: str, code: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    comparison = Comparison("/a", "/b", level, 0.5, 0.9, False, 180)
+    monkeypatch.setattr("simsearch.dedup.compare.compare", lambda *a: comparison)
+    assert run(["compare", "/a", "/b"]) == code
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert out.endswith("/b (has to be turned by 180° clockwise)\n")
+    assert run(["compare", "/a", "/b", "--json"]) == code
+    assert json.loads(capfd.readouterr().out)["turned"] == 180
+
+
+# verdicts
+
+
+@pytest.fixture
+def said(
+    library: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command on an index of its own: exit code, answer and notes."""
+    index = tmp_path / "index"
+    shutil.copytree(library / "index", index)
+
+    def ask(*arguments: object) -> tuple[int, str, str]:
+        code = run([*map(str, arguments), "-i", str(index)])
+        return code, *capfd.readouterr()
+
+    return ask
+
+
+def test_what_is_said_is_not_asked_again(library: Path, said: Callable[..., tuple[int, str, str]]) -> None:
+    pair = (library / "photos" / "a" / "one.png", library / "photos" / "b" / "same.png")
+
+    def groups() -> int:
+        return len(json.loads(said("dedup", "--exact", "--json")[1])["groups"])
+
+    assert groups() == 1
+    assert said("verdicts", "list") == (0, "", "There is no verdict yet.\n")
+    assert said("verdicts", "keep-all", *pair) == (0, "2 files all stay.\n", "")
+    assert groups() == 0
+    [verdict] = json.loads(said("verdicts", "list", "--json")[1])
+    assert verdict["kind"] == "keep-all"
+    [content] = verdict["contents"]
+    assert (content["files"], content["paths"]) == (2, [str(path) for path in pair])
+    _, table, _ = said("verdicts", "list")
+    assert "all stay" in table
+    assert str(pair[1]) in table
+    assert said("verdicts", "forget", pair[0]) == (0, "1 verdict taken back.\n", "")
+    assert groups() == 1
+
+
+def test_what_cannot_be_said(library: Path, said: Callable[..., tuple[int, str, str]]) -> None:
+    photos = library / "photos"
+    code, out, err = said("verdicts", "different", photos / "a/one.png", photos / "b/same.png")
+    assert (code, out) == (1, "")
+    assert "cannot be called different" in err
+    answer = said("verdicts", "different", photos / "a/one.png", photos / "a/two.png")
+    assert answer == (0, "2 files are not copies of each other.\n", "")
+    # One file named twice is one file.
+    code, _, err = said("verdicts", "keep-all", photos / "a/one.png", f"{photos}/a/../a/one.png")
+    assert (code, err.splitlines()[-1]) == (2, "Error: Give two files or more.")
+    code, _, err = said("verdicts", "keep-all", photos / "none", photos / "a/one.png")
+    assert (code, err) == (
+        1,
+        f"Error: {photos}/none cannot be read: No such file or directory. Name a file that is there.\n",
+    )
+
+
+# dedup: acts
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """An index of one picture and its copy, and a search that finds them and a doubtful third."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    picture(1).save(photos / "one.png")
+    shutil.copy(photos / "one.png", photos / "two.png")
+    picture(2).save(photos / "three.png")
+    (photos / "two.xmp").write_text(
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="4"/></rdf:RDF></x:xmpmeta>'
+    )
+    age(photos)
+    index = tmp_path / "index"
+    index_folder([photos], index, IndexingConfig(choice=ModelChoice(LITE0)))
+    size = (photos / "one.png").stat().st_size
+    sha = hashlib.sha256((photos / "one.png").read_bytes()).hexdigest()
+    other = hashlib.sha256((photos / "three.png").read_bytes()).hexdigest()
+    members = (
+        DuplicatePhoto(str(photos / "one.png"), 1.0, 96, 72, size, "bytes", sha),
+        DuplicatePhoto(str(photos / "two.png"), 1.0, 96, 72, size, "bytes", sha),
+        DuplicatePhoto(str(photos / "three.png"), 0.6, 96, 72, 1000, "probably", other),
+    )
+    group = DuplicateGroup("probably", 0.6, members[0].path, "kept: the shortest path", members)
+    report = DuplicateReport(str(index), 0.9, 3, 1, (group,), (), 0)
+    monkeypatch.setattr("simsearch.dedup.find.find_duplicates", lambda *a, **k: report)
+    return SimpleNamespace(photos=photos, index=index)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_plan_apply_undo(own: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    index = ["-i", str(own.index)]
+    before = names(own.photos)
+    assert run(["undo", *index]) == 0
+    assert capfd.readouterr().err.startswith("There is no run yet.")
+
+    assert run(["dedup", "--action", "set-aside", "--merge-metadata", *index]) == 0
+    out, err = capfd.readouterr()
+    assert "rating 4, from two.png" in out
+    assert f"{own.photos}/two.png -> {own.photos}/.simsearch-trash/" in out
+    assert re.search(rf"^leave +{own.photos}/three\.png: ", out, re.MULTILINE)
+    assert names(own.photos) == before
+    [told] = re.findall(
+        r"^Nothing was touched\. Do it with: simsearch (dedup --apply .*)$", err, re.MULTILINE
+    )
+    run_name = told.split()[2]
+
+    # Nobody is at a terminal here, and nobody said yes.
+    unasked = subprocess.run(
+        [sys.executable, "-m", "simsearch", *told.split()],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert unasked.returncode == 2
+    assert b"add --yes" in unasked.stderr
+    assert names(own.photos) == before
+
+    assert run([*told.split(), "--yes"]) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith(f"{run_name}: 1 picture and 1 file beside them set aside, ")
+    assert f"Take it back with: simsearch undo {run_name} -i {own.index}\n" in err
+    assert names(own.photos) == [".simsearch-trash", "one.png", "one.xmp", "three.png"]
+    assert 'xmp:Rating="4"' in (own.photos / "one.xmp").read_text(encoding="utf-8")
+
+    assert run(["undo", *index, "--json"]) == 0
+    [listed] = json.loads(capfd.readouterr().out)
+    assert (listed["run"], listed["state"], listed["files"]) == (run_name, "applied", 1)
+    assert run(["undo", run_name, *index]) == 0
+    assert capfd.readouterr().out.startswith(f"{run_name}: 1 picture and 1 file beside them put back, ")
+    assert [name for name in names(own.photos) if name != ".simsearch-trash"] == before
+
+
+@pytest.mark.parametrize(("reply", "code"), [(b"n\n", 1), (b"y\n", 0)])
+def test_a_person_at_a_terminal_is_asked(
+    reply: bytes, code: int, own: SimpleNamespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan file.json"
+    assert run(["dedup", "--action", "hardlink", "--plan", str(plan), "-i", str(own.index), "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out) == json.loads(plan.read_bytes())
+    assert f"simsearch dedup --apply '{plan}' -i {own.index}\n" in err
+    terminal, inside = pty.openpty()
+    os.write(terminal, reply)
+    command = [sys.executable, "-m", "simsearch", "dedup", "--apply", str(plan)]
+    done = subprocess.run(command, stdin=inside, capture_output=True, check=False)
+    os.close(inside)
+    os.close(terminal)
+    assert done.returncode == code, done.stderr
+    assert b"Put hard links in place of 1 copy? [y/N]: " in done.stderr
+    assert (b"Nothing was touched." in done.stderr) is (code == 1)
+    linked = (own.photos / "one.png").samefile(own.photos / "two.png")
+    assert linked is (code == 0)
+
+
+def test_a_plan_that_is_none(tmp_path: Path, own: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "plan.json").write_text("{}")
+    index = ["-i", str(own.index)]
+    assert run(["dedup", "--apply", str(tmp_path / "plan.json"), *index]) == 1
+    assert "is no plan" in capfd.readouterr().err
+    assert run(["dedup", "--apply", "20260101-000000-abcdef", *index]) == 1
+    assert "Cannot read the plan" in capfd.readouterr().err
+    assert run(["undo", "20260101-000000-abcdef", *index]) == 1
+    assert "has no run 20260101-000000-abcdef" in capfd.readouterr().err
+
+
+def test_a_run_is_taken_back_from_its_folder_alone(
+    own: SimpleNamespace, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["dedup", "--action", "set-aside", "-i", str(own.index)]) == 0
+    told = capfd.readouterr().err
+    name = re.search(r"--apply (\S+)", told)
+    assert name is not None
+    assert run(["dedup", "--apply", name[1], "--yes", "-i", str(own.index)]) == 0
+    shutil.rmtree(own.index)
+    monkeypatch.chdir(own.photos.parent)
+    assert not (own.photos / "two.png").exists()
+    assert run(["undo", str(own.photos / ".simsearch-trash" / name[1])]) == 0
+    assert (own.photos / "two.png").exists()
+
+
+def test_what_was_set_aside_is_purged(own: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    index = ["-i", str(own.index)]
+    assert run(["dedup", "--action", "set-aside", *index]) == 0
+    name = re.search(r"--apply (\S+)", capfd.readouterr().err)
+    assert name is not None
+    assert run(["dedup", "--apply", name[1], "--yes", *index]) == 0
+    capfd.readouterr()
+    assert simsearch("purge", name[1], *index, input=b"").returncode == 2
+    assert run(["purge", name[1], "--permanently", "--yes", *index]) == 0
+    assert "1 picture" in capfd.readouterr().out
+    assert not list(own.photos.rglob("two.png"))
+    assert run(["undo", name[1], *index]) == 1
+    assert (own.photos / "one.png").exists()
