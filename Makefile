@@ -1,5 +1,6 @@
 # make demo: a first look · make test: what every change has to pass · make proof: the slow proofs
-# make bench: all measurements; photos and weights of your own by BENCH_PHOTOS, BENCH_LARGE, BENCH_WEIGHTS
+# make bench: all measurements; photos and weights of your own by BENCH_PHOTOS, BENCH_LARGE, BENCH_WEIGHTS,
+# and by BENCH_NUMBERED photos called by numbers, 100 a class, without which nothing is said of copies
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,7 +23,9 @@ demo: $(VENV)/.demo-installed
 	$(BIN)/simsearch query $(DEMO)/photos/originals/astronaut.png -k 6 -i $(DEMO)/index
 	$(BIN)/simsearch query $(DEMO)/photos/originals/astronaut.png $(DEMO)/photos/cropped/coffee.jpg \
 		$(DEMO)/photos/half-size/flower.jpg -k 6 -i $(DEMO)/index --format paths --html $(DEMO)/hits.html
-	@echo "Now open $(DEMO)/hits.html, or ask with a photo of your own: $(BIN)/simsearch query PHOTO -i $(DEMO)/index"
+	$(BIN)/simsearch dedup -i $(DEMO)/index --html $(DEMO)/copies.html > $(DEMO)/copies.txt
+	@tail -n 8 $(DEMO)/copies.txt
+	@echo "Now open $(DEMO)/hits.html and $(DEMO)/copies.html, or ask with a photo of your own: $(BIN)/simsearch query PHOTO -i $(DEMO)/index"
 
 test: lint tools
 	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile $(call REPORT,test) $(PYTEST_FLAGS) \
@@ -43,13 +46,15 @@ proof: $(VENV)/.dev-installed tools
 	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof $(call REPORT,proof) $(PYTEST_FLAGS)
 	$(BIN)/python -m benchmarks.reliability $(FAULTS)
 
-# An hour or more on two cores; the peers' environments take about 8 GB below ~/.cache/simsearch-bench.
+# Two hours or more on two cores; the peers' environments take about 8 GB below ~/.cache/simsearch-bench.
 bench: $(VENV)/.demo-installed
 	$(BIN)/python -m benchmarks indexing $(if $(BENCH_PHOTOS),--folder $(BENCH_PHOTOS)) \
 		$(if $(BENCH_LARGE),--large-from $(BENCH_LARGE)) $(if $(BENCH_WEIGHTS),--weights $(BENCH_WEIGHTS))
 	$(BIN)/python -m benchmarks search --peers
 	$(BIN)/python -m benchmarks startup $(if $(BENCH_PHOTOS),--folder $(BENCH_PHOTOS)) \
 		$(if $(BENCH_WEIGHTS),--model resnet50 --weights $(BENCH_WEIGHTS))
+	$(if $(BENCH_NUMBERED),$(BIN)/python -m benchmarks dedup --peers --photos $(BENCH_NUMBERED) \
+		$(if $(BENCH_LARGE),--shots $(BENCH_LARGE)) $(if $(BENCH_WEIGHTS),--weights $(BENCH_WEIGHTS)))
 	$(BIN)/python -m benchmarks docs
 
 # Known flaws of the packages that the tests run with; it asks PyPI.

@@ -6,6 +6,7 @@ import click
 
 from benchmarks.backbones import backbones
 from benchmarks.centring.case import centring
+from benchmarks.dedup.case import dedup
 from benchmarks.docs.page import docs
 from benchmarks.indexing.case import indexing
 from benchmarks.precision.case import precision
@@ -24,6 +25,7 @@ main.add_command(startup)
 main.add_command(precision)
 main.add_command(centring)
 main.add_command(backbones)
+main.add_command(dedup)
 main.add_command(docs)
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What pictures of the task are made of: steps by kind, and pictures that only look alike."""

@@ -1,0 +1,1 @@
+"""Trains the classifier that simsearch comes with."""
