@@ -23,14 +23,17 @@ def test_cli_page_is_what_help_says() -> None:
 
 
 def test_readmes_python_example_runs(photos: Path, tmp_path: Path) -> None:
-    [example] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    search, copies = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (tmp_path / "photos").mkdir()
-    for path in sorted((photos / "half-size").iterdir())[:6]:
+    for path in sorted((photos / "half-size").iterdir())[1:7]:
         shutil.copy(path, tmp_path / "photos")
     shutil.copy(photos / "originals" / "coffee.png", tmp_path / "photos" / "dog.jpg")
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+        shutil.copy(photos / "originals" / "rocket.jpg", tmp_path / name)
     environment = {**os.environ, "SIMSEARCH_MODEL": "efficientnet_lite0"}
     done = subprocess.run(
-        [sys.executable, "-c", example],
+        [sys.executable, "-c", search + copies],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -40,8 +43,12 @@ def test_readmes_python_example_runs(photos: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "7 added 0 skipped"
-    assert len(lines) == 6
-    assert all(re.fullmatch(r"-?\d\.\d{3} /.*\.(jpg|png)", line) for line in lines[1:])
+    assert len(lines) == 10
+    assert all(re.fullmatch(r"-?\d\.\d{3} /.*\.(jpg|png)", line) for line in lines[1:6])
+    # dog.jpg is the original of coffee.jpg, at twice its size.
+    assert lines[6] == "near kept: 0.2 MP against 60,000 pixels"
+    assert [line.rpartition("/")[2] for line in lines[7:9]] == ["dog.jpg", "coffee.jpg"]
+    assert lines[9] == "1 test files are in the training data"
 
 
 def test_every_command_of_the_readme_exists() -> None:
