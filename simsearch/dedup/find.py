@@ -98,7 +98,7 @@ class _Search:
                 return self._equal(digests, pairs)
 
             groups = self._grouped(compare(asked), compare)
-        return self._report(groups, 1.0, len(asked), ())
+        return self._report(groups, 1.0, len(asked), digests.failed)
 
     def nearly(self) -> DuplicateReport:
         """Groups by bytes, pixels and verified likeness."""
@@ -124,7 +124,7 @@ class _Search:
                     groups = self._grouped(
                         [*found, *equal(asked)], lambda pairs: [*judge(pairs), *equal(pairs)]
                     )
-                failed = tuple(collector.failed.values())
+                failed = {**digests.failed, **collector.failed}
         return self._report(groups, judge.cuts.near, judge.compared, failed)
 
     def doubts(self, wanted: int) -> tuple[Doubt, ...]:
@@ -209,7 +209,7 @@ class _Search:
         groups: Sequence[DuplicateGroup],
         threshold: float,
         compared: int,
-        failed: tuple[Skipped, ...],
+        failed: dict[int, Skipped],
     ) -> DuplicateReport:
         return DuplicateReport(
             str(self._index.path),
@@ -217,7 +217,7 @@ class _Search:
             len(self._pictures),
             compared,
             tuple(groups),
-            failed,
+            tuple(failed[number] for number in sorted(failed)),
             self._silenced,
             self._calibration,
         )

@@ -102,7 +102,8 @@ class _Search:
             return [], 1.0, ()
         pairs = candidates.of_one_look_between(self._base, self._open)
         with PixelDigests(self._max_pixels, self._options.workers) as digests, ExitStack() as stack:
-            return self._equal(digests, self._allowed(pairs, self._verdicts(stack))), 1.0, ()
+            found = self._equal(digests, self._allowed(pairs, self._verdicts(stack)))
+            return found, 1.0, _in_order(digests.failed)
 
     def _nearly(self) -> tuple[list[Pair], float, tuple[Skipped, ...]]:
         classifier, pictures = shipped(), self._pictures
@@ -130,7 +131,7 @@ class _Search:
             found = [again for pair in found if (again := judge.cuts.again(pair)).level in self._levels]
             alike = candidates.of_one_hash(self._allowed(pairs, verdicts), pictures, hashes)
             found += self._equal(digests, alike)
-            return found, judge.cuts.near, tuple(collector.failed.values())
+            return found, judge.cuts.near, _in_order({**digests.failed, **collector.failed})
 
     @property
     def _levels(self) -> set[str]:
@@ -197,3 +198,7 @@ def _sampled(side: Side) -> list[Places]:
 def _numbered(collection: Collection, first: int) -> Iterator[Picture]:
     for picture in collection.pictures:
         yield replace(picture, id=first + picture.id)
+
+
+def _in_order(failed: dict[int, Skipped]) -> tuple[Skipped, ...]:
+    return tuple(failed[number] for number in sorted(failed))

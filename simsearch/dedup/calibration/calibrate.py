@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
@@ -13,7 +12,7 @@ from simsearch.dedup.calibration.curve import TENTH, Calibration, curve_of, cut_
 from simsearch.dedup.calibration.edits import EDITS, Pixels, edited
 from simsearch.dedup.calibration.labels import Label
 from simsearch.dedup.features.ahead import spread
-from simsearch.dedup.features.collect import Collector
+from simsearch.dedup.features.collect import Collector, read_picture
 from simsearch.dedup.features.describe import describe
 from simsearch.dedup.records import Pair, Picture
 from simsearch.dedup.verify.classifier import Classifier
@@ -164,16 +163,15 @@ def _scored(
     sample: _Sample, pool: DecodePool, collector: Collector, classifier: Classifier
 ) -> list[Scored] | None:
     """The pairs of a sample, each of weight 1; None where it cannot be read."""
-    pixels = _pixels(sample.picture, pool)
-    own = collector.features(sample.picture)
-    if pixels is None or own is None:
+    decoded, own = read_picture(pool, sample.picture), collector.features(sample.picture)
+    if not isinstance(decoded, Decoded) or own is None:
         return None
     original = prepare(own)
     kept = ((collector.features(other), score) for other, score in sample.others)
     others = [(prepare(features), [score]) for features, score in kept if features is not None]
     found: list[Scored] = []
     for name in EDITS:
-        copy = _copy(pixels, name, sample.picture)
+        copy = _copy(decoded.pixels, name, sample.picture)
         found.append((judge(original, copy, classifier).score, True, 1.0))
         for other, scores in others:
             scores.append(judge(other, copy, classifier).score)
@@ -186,11 +184,3 @@ def _scored(
 
 def _copy(pixels: Pixels, name: str, picture: Picture) -> Prepared:
     return prepare(describe(edited(pixels, name, picture.sha256.hex())))
-
-
-def _pixels(picture: Picture, pool: DecodePool) -> Pixels | None:
-    for path in picture.paths:
-        outcome = pool.read(os.fsencode(path))
-        if isinstance(outcome, Decoded) and outcome.digest == picture.sha256:
-            return outcome.pixels
-    return None

@@ -76,13 +76,21 @@ class Collector:
         return kept if kept is not None else self._describe(picture)
 
     def _describe(self, picture: Picture) -> Features | None:
-        reason, transient = "no file of it is there", True
-        for path in picture.paths:
-            outcome = self._pool.read(os.fsencode(path))
-            if isinstance(outcome, Decoded) and outcome.digest == picture.sha256:
-                return describe(outcome.pixels)
-            reason, transient = CHANGED, True
-            if isinstance(outcome, Unreadable):
-                reason, transient = outcome.reason, outcome.transient
-        self.failed[picture.id] = Skipped(picture.paths[0], reason, transient)
+        found = read_picture(self._pool, picture)
+        if isinstance(found, Decoded):
+            return describe(found.pixels)
+        self.failed[picture.id] = found
         return None
+
+
+def read_picture(pool: DecodePool, picture: Picture) -> Decoded | Skipped:
+    """A picture by the first of its files that still holds what was indexed, else why none does."""
+    reason, transient = "no file of it is there", True
+    for path in picture.paths:
+        outcome = pool.read(os.fsencode(path))
+        if isinstance(outcome, Decoded) and outcome.digest == picture.sha256:
+            return outcome
+        reason, transient = CHANGED, True
+        if isinstance(outcome, Unreadable):
+            reason, transient = outcome.reason, outcome.transient
+    return Skipped(picture.paths[0], reason, transient)

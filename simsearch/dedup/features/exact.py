@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
+import numpy as np
+
 from simsearch.dedup.features.ahead import spread
+from simsearch.dedup.features.collect import read_picture
 from simsearch.dedup.records import Pair, Picture
 from simsearch.framing import Fitting
 from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import DecodePool
 from simsearch.models.runners import available_threads
-from simsearch.records import Decoded
+from simsearch.records import Decoded, Skipped
 
 
 class PixelDigests:
-    """SHA-256 of the upright RGB pixels of pictures, each read once."""
+    """SHA-256 of the upright RGB pixels of pictures, each read once.
+
+    Attributes:
+        failed: pictures that could not be read, by id.
+    """
 
     def __init__(self, max_pixels: int, workers: int | None = None) -> None:
+        self.failed: dict[int, Skipped] = {}
         self._threads = workers or available_threads()
         self._pool = DecodePool(self._threads, Fitting(0), limits=DecodeLimits(max_pixels=max_pixels))
         self._known: dict[int, bytes | None] = {}
@@ -46,9 +53,10 @@ class PixelDigests:
                 yield Pair(min(one.id, other.id), max(one.id, other.id), "pixels", 1.0)
 
     def _digest(self, picture: Picture) -> bytes | None:
-        for path in picture.paths:
-            outcome = self._pool.read(os.fsencode(path))
-            if isinstance(outcome, Decoded) and outcome.digest == picture.sha256:
-                shape = repr(outcome.pixels.shape).encode()
-                return hashlib.sha256(shape + outcome.pixels.tobytes()).digest()
+        found = read_picture(self._pool, picture)
+        if isinstance(found, Decoded):
+            digest = hashlib.sha256(repr(found.pixels.shape).encode())
+            digest.update(np.ascontiguousarray(found.pixels).data)
+            return digest.digest()
+        self.failed[picture.id] = found
         return None
