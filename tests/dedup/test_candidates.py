@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 
 import faiss
@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from simsearch.dedup.candidates import hashing
 from simsearch.dedup.candidates.collection import Collection
 from simsearch.dedup.candidates.hashing import NearestHashes
-from simsearch.dedup.candidates.nearest import NearestPictures, neighbours_for
+from simsearch.dedup.candidates.nearest import EXACT_UP_TO, NearestPictures, neighbours_for
 from simsearch.dedup.candidates.pairs import (
     HASHED,
     WORDED,
@@ -24,7 +25,7 @@ from simsearch.dedup.candidates.pairs import (
     within,
 )
 from simsearch.dedup.candidates.whiten import fit
-from simsearch.dedup.candidates.words import SharedWords, Vocabulary, learned
+from simsearch.dedup.candidates.words import LOOKED_AT, SharedWords, Vocabulary, drawn
 from simsearch.dedup.features.describe import Features
 from simsearch.dedup.features.hashes import HashTable
 from simsearch.dedup.records import Picture
@@ -98,11 +99,35 @@ def test_the_nearest_are_those_of_brute_force() -> None:
     whitened = fit(rows)(rows)
     expected = whitened @ whitened.T
     nearest = NearestPictures(lambda places: rows[places], len(rows))
-    blocks = list(nearest.search(lambda places: rows[places], np.arange(300), 7))
-    found = np.concatenate([block.found for block in blocks])
-    scores = np.concatenate([block.scores for block in blocks])
+    [(found, scores)] = nearest.search(lambda places: rows[places], 300, 7)
     np.testing.assert_allclose(scores, -np.sort(-expected, axis=1)[:, :7], atol=1e-5)
     np.testing.assert_allclose(np.take_along_axis(expected, found, axis=1), scores, atol=1e-5)
+
+
+def test_a_large_collection_is_searched_by_lists(capfd: pytest.CaptureFixture[str]) -> None:
+    count = EXACT_UP_TO + 2000
+    rows = rows_of(count)
+    # Planted: the last thousand pictures are the first, a little changed.
+    rows[-1000:] = rows[:1000] + 0.02 * rows_of(1000, seed=5)
+    nearest = NearestPictures(lambda places: rows[places], count)
+    found = np.concatenate([places for places, _ in nearest.search(lambda places: rows[places], 1000, 2)])
+    there = (found == np.arange(count - 1000, count)[:, None]).any(axis=1)
+    assert there.mean() >= 0.99
+    assert capfd.readouterr().err == ""
+
+
+def test_many_hashes_are_searched_by_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = hashes_of(2000)
+    for place in range(1000):
+        table.forms[1000 + place, 0] = table.forms[place, place % 8]
+        table.forms[1000 + place, 0, :2] ^= 5
+    monkeypatch.setattr(hashing, "EXACT_UP_TO", 1000)
+    found = NearestHashes(table).nearest(table[1000:], 1, itself=False)[:, 0]
+    own = np.arange(1000, 2000)
+    # A picture is its own nearest where the collection does not ask itself.
+    assert (found == own).all()
+    found = NearestHashes(table).nearest(table, 1, itself=True)[1000:, 0]
+    assert (found == own - 1000).mean() >= 0.98
 
 
 def test_more_neighbours_are_looked_at_in_a_larger_collection() -> None:
@@ -139,10 +164,21 @@ def test_a_picture_without_detail_is_nobodys_neighbour_by_its_hash() -> None:
     assert (NearestHashes(nothing).nearest(table, 2, itself=False) == -1).all()
 
 
+def as_words(pictures: Iterable[list[int]]) -> Iterator[NDArray[np.uint16]]:
+    return (np.array(words, np.uint16) for words in pictures)
+
+
+def vocabulary_of(size: int) -> Vocabulary:
+    index = faiss.IndexFlatL2(128)
+    index.add(np.eye(size, 128, dtype=np.float32))
+    return Vocabulary(index, 3)
+
+
 def test_rare_words_count_more() -> None:
     # Of four pictures word 1 is held by one, word 2 by two, word 3 by all four.
     pictures = [[1, 2, 3], [2, 3], [3], [3, 5]]
-    shared = SharedWords((np.array(words, np.uint16) for words in pictures), 8)
+    shared = SharedWords(as_words(pictures), 4, vocabulary_of(8))
+    assert [shared.of(place).tolist() for place in range(4)] == pictures
     rare, common = np.log(4) ** 2, np.log(2) ** 2
     found = shared.nearest(np.array([1, 2, 3], np.uint16), 4)
     assert [place for place, _ in found] == [0, 1]
@@ -151,24 +187,33 @@ def test_rare_words_count_more() -> None:
     assert shared.nearest(np.zeros(0, np.uint16), 4) == []
 
 
+def test_of_common_words_only_so_many_entries_are_looked_at() -> None:
+    # Word 0 is held by all pictures, word 1 by the last alone: the lists of both are too long together.
+    count = LOOKED_AT
+    pictures = ([0, 1] if place == count - 1 else [0] for place in range(count))
+    shared = SharedWords(as_words(pictures), count, vocabulary_of(4))
+    [found] = shared.nearest(np.array([0, 1], np.uint16), 3)
+    assert found == (count - 1, pytest.approx(np.log(count) ** 2))
+
+
 def test_the_words_of_a_mirrored_picture_are_those_of_its_mirror() -> None:
     descriptors = features_of(1).descriptors
     index = faiss.IndexFlatL2(128)
     index.add(rooted(features_of(2, 500).descriptors))
     vocabulary = Vocabulary(index, 200)
-    straight, mirror = vocabulary.words(descriptors)
+    straight, mirror = vocabulary.words(descriptors), vocabulary.words(descriptors, mirror=True)
     assert straight.tolist() == sorted(set(straight.tolist()))
     assert (len(straight) > 10, straight.tolist() != mirror.tolist()) == (True, True)
     _, found = index.search(rooted(descriptors), 1)
     assert straight.tolist() == sorted(set(found.ravel().tolist()))
 
 
-def test_a_vocabulary_is_learned_from_what_was_read() -> None:
+def test_a_vocabulary_is_drawn_from_what_was_read() -> None:
     kept = {place: features_of(place) for place in range(0, 30, 2)}
-    vocabulary = learned(30, kept.get)
+    vocabulary = drawn(30, kept.get)
     assert vocabulary is not None
     assert vocabulary.size == 15 * 40 // 8
-    assert learned(30, lambda place: None) is None
+    assert drawn(30, lambda place: None) is None
 
 
 def planted(count: int) -> tuple[Rows, HashTable]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.dedup.candidates.collection import Rows
-from simsearch.dedup.candidates.whiten import SAMPLE, Vectors, Whitening, fit
+from simsearch.dedup.candidates.whiten import SAMPLE, Vectors, fit
 from simsearch.views.training import even_places
 
 EXACT_UP_TO = 10_000
@@ -18,8 +17,10 @@ BLOCK = 2048
 LISTED_LENGTH = 384
 """Numbers a vector in a large collection, a byte each: a million take 400 MB."""
 
-PROBED = 24
+PER_LIST, PROBED = 40, 24
 FEWEST, MOST, TENFOLD, FEW = 10, 30, 5, 40
+
+Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 def neighbours_for(count: int) -> int:
@@ -33,15 +34,6 @@ def neighbours_for(count: int) -> int:
     return int(np.clip(FEWEST + TENFOLD * np.log10(max(count, 1) / 2000), FEWEST, MOST))
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """Places of some pictures, int64 (n,), and of their nearest, int64 (n, k), best first, with cosines."""
-
-    asked: NDArray[np.int64]
-    found: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-
 class NearestPictures:
     """A collection of `count` pictures made ready to be searched by whitened vectors; `rows` reads them.
 
@@ -50,34 +42,36 @@ class NearestPictures:
 
     def __init__(self, rows: Rows, count: int) -> None:
         self._count = count
-        sample = rows(even_places(count, SAMPLE))
         large = count > EXACT_UP_TO
-        self.whitening: Whitening = fit(sample, LISTED_LENGTH) if large else fit(sample)
+        sample = rows(even_places(count, SAMPLE))
+        self.whitening = fit(sample, LISTED_LENGTH) if large else fit(sample)
         length = self.whitening.directions.shape[1]
-        self._index = self._listed(sample, length) if large else faiss.IndexFlatIP(length)
-        for _, block in _blocks(rows, count):
-            self._index.add(self.whitening(block))
+        self._index = self._listed(rows, length) if large else faiss.IndexFlatIP(length)
+        for block in self._whitened(rows, np.arange(count)):
+            self._index.add(block)
 
-    def _listed(self, sample: Vectors, length: int) -> faiss.Index:
+    def _listed(self, rows: Rows, length: int) -> faiss.Index:
         lists = 1 << round(np.log2(2 * np.sqrt(self._count)))
         quantizer = faiss.IndexFlatIP(length)
         index = faiss.IndexIVFScalarQuantizer(
             quantizer, length, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
         )
-        index.train(self.whitening(sample))
-        index.nprobe = PROBED
         quantizer.this.disown()
         index.own_fields = True
+        index.nprobe = PROBED
+        places = even_places(self._count, PER_LIST * lists)
+        index.train(np.concatenate(list(self._whitened(rows, places))))
         return index
 
-    def search(self, rows: Rows, asked: NDArray[np.int64], k: int) -> Iterator[Neighbours]:
-        """The `k` nearest of each picture at the places `asked` of the collection that `rows` reads."""
-        for start in range(0, len(asked), BLOCK):
-            places = asked[start : start + BLOCK]
-            scores, found = self._index.search(self.whitening(rows(places)), min(k, self._count))
-            yield Neighbours(places, found, scores)
+    def search(self, rows: Rows, count: int, k: int) -> Iterator[Found]:
+        """The places of the `k` nearest, int64 (n, k), best first, and their cosines, float32 (n, k).
 
+        They are those of the `count` pictures that `rows` reads, some hundred at a time, in order.
+        """
+        for block in self._whitened(rows, np.arange(count)):
+            scores, found = self._index.search(block, min(k, self._count))
+            yield found, scores
 
-def _blocks(rows: Rows, count: int) -> Iterator[tuple[int, Vectors]]:
-    for start in range(0, count, BLOCK):
-        yield start, rows(np.arange(start, min(start + BLOCK, count)))
+    def _whitened(self, rows: Rows, places: NDArray[np.int64]) -> Iterator[Vectors]:
+        for start in range(0, len(places), BLOCK):
+            yield self.whitening(rows(places[start : start + BLOCK]))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simsearch.dedup.candidates.collection import Collection
 from simsearch.dedup.candidates.hashing import NearestHashes
 from simsearch.dedup.candidates.nearest import NearestPictures, neighbours_for
-from simsearch.dedup.candidates.words import Kept, SharedWords, Vocabulary, learned
+from simsearch.dedup.candidates.words import Kept, SharedWords, Vocabulary, Words, drawn
 from simsearch.dedup.features.ahead import spread
 from simsearch.dedup.features.hashes import HashTable, distance
 from simsearch.dedup.records import Picture
@@ -99,11 +99,12 @@ def of_one_look_between(base: Collection, asked: Collection) -> Iterator[tuple[i
     """The same of two collections: pairs (place in `asked`, place in `base`)."""
     count = len(base)
     nearest, least = NearestPictures(base.rows, count), SAME_LOOK if count > FEW else -np.inf
-    for block in nearest.search(asked.rows, np.arange(len(asked)), neighbours_for(count) + 1):
-        for place, found, scores in zip(block.asked.tolist(), block.found, block.scores, strict=True):
-            for other in found[(scores >= least) & (found >= 0)].tolist():
-                if _of_one_size(asked.pictures[place], base.pictures[other]):
-                    yield place, other
+    blocks = nearest.search(asked.rows, len(asked), neighbours_for(count) + 1)
+    rows = (row for block in blocks for row in zip(*block, strict=True))
+    for place, (found, scores) in enumerate(rows):
+        for other in found[(scores >= least) & (found >= 0)].tolist():
+            if _of_one_size(asked.pictures[place], base.pictures[other]):
+                yield place, other
 
 
 def of_one_hash(
@@ -131,10 +132,10 @@ def _table(base: Side, asked: Side, *, itself: bool) -> NDArray[np.int32]:
 def _by_vectors(base: Side, asked: Side, k: int, *, itself: bool) -> NDArray[np.int32]:
     table = np.full((len(asked.collection), k), NONE, dtype=np.int32)
     nearest = NearestPictures(base.collection.rows, len(base.collection))
-    for block in nearest.search(asked.collection.rows, np.arange(len(table)), k + itself):
-        for place, found in zip(block.asked.tolist(), block.found, strict=True):
-            others = found[found != place][:k] if itself else found
-            table[place, : len(others)] = others
+    blocks = nearest.search(asked.collection.rows, len(table), k + itself)
+    for place, found in enumerate(row for block, _ in blocks for row in block):
+        others = found[found != place][:k] if itself else found
+        table[place, : len(others)] = others
     return table
 
 
@@ -142,19 +143,20 @@ def _by_words(base: Side, asked: Side, *, itself: bool) -> NDArray[np.int32]:
     table = np.full((len(asked.collection), WORDED), NONE, dtype=np.int32)
     count = len(base.collection)
     # Where whole vectors name most of a collection anyway, there is no need for words.
-    vocabulary = learned(count, base.kept) if count > 2 * neighbours_for(count) else None
+    vocabulary = drawn(count, base.kept) if count > 2 * neighbours_for(count) else None
     if vocabulary is None:
         return table
     threads = available_threads()
     # Each thread's searches are small: more threads below them would only wait for each other.
     with one_thread():
-        told = list(spread(lambda place: _words(vocabulary, base, place), range(count), threads))
-        shared = SharedWords((straight for straight, _ in told), vocabulary.size)
+        straight = spread(lambda place: _words(vocabulary, base, place), range(count), threads)
+        shared = SharedWords(straight, count, vocabulary)
 
         def nearest(place: int) -> list[int]:
+            own = shared.of(place) if itself else _words(vocabulary, asked, place)
             ranked = [
                 (-score, other)
-                for words in (told[place] if itself else _words(vocabulary, asked, place))
+                for words in (own, _words(vocabulary, asked, place, mirror=True))
                 for other, score in shared.nearest(words, WORDED + itself)
             ]
             others = dict.fromkeys(other for _, other in sorted(ranked) if not (itself and other == place))
@@ -165,6 +167,8 @@ def _by_words(base: Side, asked: Side, *, itself: bool) -> NDArray[np.int32]:
     return table
 
 
-def _words(vocabulary: Vocabulary, side: Side, place: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+def _words(vocabulary: Vocabulary, side: Side, place: int, *, mirror: bool = False) -> Words:
     features = side.kept(place) if side.hashes.known[place] else None
-    return vocabulary.words(features.descriptors) if features is not None else vocabulary.nothing
+    return (
+        np.zeros(0, np.uint16) if features is None else vocabulary.words(features.descriptors, mirror=mirror)
+    )

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS pairs (
 
 
 class FeatureStore:
-    """The features of an index's pictures in its folder, or in memory alone where the folder takes none.
+    """The features of an index's pictures in its folder, or in a temporary file where the folder takes none.
 
     A damaged or foreign file is put aside and filled anew; a damaged row counts as missing. `judged` names
     what pairs were judged by: under another name they are forgotten. Threads may share one.
@@ -129,7 +129,8 @@ class FeatureStore:
                             raise
                         with contextlib.suppress(OSError):
                             os.unlink(folder / NAME)
-        return _connect(":memory:", judged)
+        # Without a name SQLite keeps it in a file of its own that goes when it is closed.
+        return _connect("", judged)
 
 
 def keep_only(folder: Path, digests: set[bytes]) -> None:
@@ -143,8 +144,10 @@ def keep_only(folder: Path, digests: set[bytes]) -> None:
             gone = [(number,) for number, digest in kept if digest not in digests]
             connection.execute("BEGIN")
             connection.executemany("DELETE FROM features WHERE id = ?", gone)
-            connection.executemany("DELETE FROM pairs WHERE first = ?", gone)
-            connection.executemany("DELETE FROM pairs WHERE second = ?", gone)
+            connection.execute(
+                "DELETE FROM pairs WHERE first NOT IN (SELECT id FROM features) "
+                "OR second NOT IN (SELECT id FROM features)"
+            )
             connection.execute("COMMIT")
             if gone:
                 connection.execute("VACUUM")
@@ -164,7 +167,8 @@ def _connect(place: str, judged: str) -> sqlite3.Connection:
             connection.execute("DELETE FROM pairs")
             connection.execute("DELETE FROM judged")
             connection.execute("INSERT INTO judged VALUES (?)", (judged,))
-        connection.execute(f"PRAGMA user_version={VERSION}")
+        if version != VERSION:
+            connection.execute(f"PRAGMA user_version={VERSION}")
         connection.commit()
     except sqlite3.Error:
         connection.close()

@@ -21,7 +21,7 @@ from benchmarks.search.data.collection import Collection
 from simsearch.dedup.candidates.hashing import NearestHashes
 from simsearch.dedup.candidates.nearest import NearestPictures, neighbours_for
 from simsearch.dedup.candidates.pairs import HASHED, WORDED
-from simsearch.dedup.candidates.words import POINTS, SharedWords, Vocabulary, learned
+from simsearch.dedup.candidates.words import POINTS, SharedWords, Words, drawn
 from simsearch.engine.index import Index
 from simsearch.views.exact import one_thread
 
@@ -41,8 +41,10 @@ def vectors(folder: Path, rows: int) -> dict[str, Any]:
         def rows_at(places: NDArray[np.int64]) -> NDArray[np.float32]:
             return index.vectors((places + 1).tolist())
 
-        for block in NearestPictures(rows_at, rows).search(rows_at, np.arange(rows), k):
-            table[block.asked] = block.found
+        done = 0
+        for found, _ in NearestPictures(rows_at, rows).search(rows_at, rows, k):
+            table[done : done + len(found)] = found
+            done += len(found)
         spent = time.process_time() - cpu
     return {"cpu_s": spent, "wall_s": time.perf_counter() - started, "begun_mib": before, "k": k}
 
@@ -67,7 +69,7 @@ def words(folder: Path, rows: int) -> dict[str, Any]:
     """Shared words: lists of full size; of the looking up and the asking a sample, scaled to all pictures."""
     before, kept = begun(), points_of(folder, POINTS)
     cpu = time.process_time()
-    vocabulary = learned(rows, kept)
+    vocabulary = drawn(rows, kept)
     if vocabulary is None:
         raise SystemExit("there are too few points for a vocabulary")
     learning = time.process_time() - cpu
@@ -75,14 +77,14 @@ def words(folder: Path, rows: int) -> dict[str, Any]:
         features = [kept(place) for place in range(ASSIGNED)]
         cpu = time.process_time()
         sample = [vocabulary.words(one.descriptors) for one in features]
+        mirrored = [vocabulary.words(one.descriptors, mirror=True) for one in features]
         a_lookup = (time.process_time() - cpu) / ASSIGNED
         cpu = time.process_time()
-        shared = SharedWords(_drawn(sample, vocabulary, rows), vocabulary.size)
+        shared = SharedWords(_drawn(sample, rows), rows, vocabulary)
         listing = time.process_time() - cpu
         cpu = time.process_time()
-        for straight, mirrored in sample[:ASKED]:
-            for one in (straight, mirrored):
-                shared.nearest(one, WORDED + 1)
+        for one in (*sample[:ASKED], *mirrored[:ASKED]):
+            shared.nearest(one, WORDED + 1)
         asking = (time.process_time() - cpu) / ASKED
     return {
         "cpu_s": learning + listing + rows * (a_lookup + asking),
@@ -94,11 +96,9 @@ def words(folder: Path, rows: int) -> dict[str, Any]:
     }
 
 
-def _drawn(
-    sample: list[tuple[NDArray[np.uint16], NDArray[np.uint16]]], vocabulary: Vocabulary, rows: int
-) -> Iterator[NDArray[np.uint16]]:
+def _drawn(sample: list[Words], rows: int) -> Iterator[Words]:
     """Words for so many pictures, as often as they are in the sample."""
-    found = np.concatenate([straight for straight, _ in sample])
+    found = np.concatenate(sample)
     length, chance = round(len(found) / len(sample)), np.random.default_rng(2)
     for _ in range(rows):
         yield np.unique(found[chance.integers(len(found), size=length)])
