@@ -17,13 +17,15 @@ from raws import dng
 
 from benchmarks.samples import originals
 from simsearch.errors import PhotoUnreadable
-from simsearch.framing import Framing
+from simsearch.framing import Fitting, Framing
 from simsearch.media.decode import DecodeLimits, decode, open_upright
 from simsearch.media.files import FileUnreadable, read_file
 from simsearch.media.formats import HEAD, recognise
 from simsearch.media.pool import DecodePool, decode_here
 from simsearch.media.thumbs import thumbnail
 from simsearch.records import Decoded, NotAnImage, Unreadable
+
+WHOLE = Fitting(0)
 
 Pixels = NDArray[np.uint8]
 RESNET, LITE0 = Framing(232, 224), Framing(256, 224, "bicubic")
@@ -62,7 +64,7 @@ def saved(image: Image.Image, format: str, **options: object) -> bytes:
 
 
 def whole(data: bytes, name: bytes = b"") -> Pixels:
-    return decode(data, None, name=name)[1]
+    return decode(data, WHOLE, name=name)[1]
 
 
 def reason(data: bytes, name: bytes = b"", limits: DecodeLimits | None = None) -> str:
@@ -93,14 +95,14 @@ def test_every_orientation_comes_upright_once(format: str, orientation: int) -> 
     image = corners() if tilt is None else corners().transpose(tilt)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    facts, pixels = decode(saved(image, format, exif=exif.tobytes()), None)
+    facts, pixels = decode(saved(image, format, exif=exif.tobytes()), WHOLE)
     assert (facts.width, facts.height, facts.format) == (60, 40, format)
     assert apart(pixels, np.asarray(corners())) < 4
 
 
 @pytest.mark.parametrize("format", SAVED)
 def test_formats_give_back_what_was_saved(format: str) -> None:
-    facts, pixels = decode(saved(corners(), format), None)
+    facts, pixels = decode(saved(corners(), format), WHOLE)
     assert (facts.width, facts.height, facts.format, facts.taken_at) == (60, 40, format, None)
     assert pixels.dtype == np.uint8
     assert apart(pixels, np.asarray(corners())) < 4
@@ -255,7 +257,7 @@ def test_broken_exif_is_survived() -> None:
 def test_time_of_the_photo(written: str, told: str | None) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8769)[36867] = written
-    assert decode(saved(corners(), "JPEG", exif=exif), None)[0].taken_at == told
+    assert decode(saved(corners(), "JPEG", exif=exif), WHOLE)[0].taken_at == told
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
@@ -264,7 +266,7 @@ def test_the_preview_of_a_raw_file_comes_upright(orientation: int) -> None:
     stored, upright = picture(3, (1024, 768)), picture(3, (1024, 768))
     if tilt is not None:
         stored = upright.transpose(tilt)
-    facts, pixels = decode(dng(stored, stored, orientation=orientation), None, name=b"a.dng")
+    facts, pixels = decode(dng(stored, stored, orientation=orientation), WHOLE, name=b"a.dng")
     assert (facts.width, facts.height, facts.format, facts.taken_at) == (1024, 768, "RAW", None)
     assert apart(pixels, np.asarray(upright)) < 4
 
@@ -273,7 +275,7 @@ def test_the_preview_of_a_raw_file_comes_upright(orientation: int) -> None:
 def test_a_raw_file_without_a_preview_of_some_size_is_developed(preview: tuple[int, int] | None) -> None:
     photo = corners().resize((1200, 800))
     data = dng(photo, photo.resize(preview) if preview else None)
-    facts, pixels = decode(data, None, name=b"a.dng")
+    facts, pixels = decode(data, WHOLE, name=b"a.dng")
     assert (facts.width, facts.height, pixels.shape) == (1200, 800, (400, 600, 3))
     for (y, x), strongest in {(100, 150): 0, (100, 450): 1, (300, 150): 2}.items():
         assert int(pixels[y, x].argmax()) == strongest
@@ -289,7 +291,7 @@ def test_a_raw_file_that_was_cut_is_refused_though_its_preview_is_whole(share: f
 def test_a_raw_file_is_known_without_its_name(tmp_path: Path) -> None:
     photo, small = picture(3, (1024, 768)), Image.new("RGB", (160, 120), "red")
     data = dng(photo, photo)
-    assert decode(data, None)[0].format == "RAW"
+    assert decode(data, WHOLE)[0].format == "RAW"
     (tmp_path / "a.tif").write_bytes(data)
     made = thumbnail(tmp_path / "a.tif", side=128)
     assert made is not None
@@ -303,7 +305,7 @@ def test_a_raw_file_is_known_without_its_name(tmp_path: Path) -> None:
         with Image.open(io.BytesIO(made)) as image:
             assert np.asarray(image).std() > 10
     plain = saved(corners(), "TIFF")
-    assert decode(plain, None)[0].format == "TIFF"
+    assert decode(plain, WHOLE)[0].format == "TIFF"
 
 
 def test_a_raw_file_without_rawpy_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Every picture's nearest neighbours: the graph from which near duplicates are drawn."""
+"""Every picture's nearest neighbours by its stored vectors, as a graph."""
 
 from __future__ import annotations
 

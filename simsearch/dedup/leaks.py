@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from simsearch.dedup.calibration.calibrate import CalibrationOptions, calibrate
+from simsearch.dedup.calibration.curve import Calibration
 from simsearch.dedup.calibration.labels import labelled
 from simsearch.dedup.candidates import pairs as candidates
 from simsearch.dedup.candidates.collection import Collection
@@ -17,10 +18,11 @@ from simsearch.dedup.features.exact import PixelDigests
 from simsearch.dedup.features.store import FeatureStore
 from simsearch.dedup.options import AUTO, DedupOptions
 from simsearch.dedup.records import LEVELS, Leak, LeakReport, Pair, Picture
-from simsearch.dedup.stages.judging import DIFFERENT, Cuts, PairJudge, counted, cuts_of
+from simsearch.dedup.stages.judging import Cuts, PairJudge, counted, cuts_of, may_be_shown, shown_levels
 from simsearch.dedup.stages.sources import Asking, Given, PictureSet, opened
 from simsearch.dedup.verdicts import Verdicts
 from simsearch.dedup.verify.classifier import Classifier, shipped
+from simsearch.errors import SimsearchError
 from simsearch.records import Skipped
 
 Progress = Callable[[str, int, int], None]
@@ -54,7 +56,8 @@ def find_leaks(
         note: called with lines for a person.
 
     Raises RootMissing for what is neither a folder nor an index, IndexMissing, IndexMismatch for indexes of
-    two models, SimsearchError where one set lies in the other, and what `index_folder` raises.
+    two models, SimsearchError where one set lies in the other or has no picture that can be read, and what
+    `index_folder` raises.
     """
     options = options or DedupOptions()
     told = progress or (lambda stage, done, total: None)
@@ -81,6 +84,15 @@ class _Search:
         )
         self._pictures = (*self._base.pictures, *_numbered(self._open, len(self._base)))
         self._max_pixels = max(base.index.max_pixels, asked.index.max_pixels)
+        self._calibration: Calibration | None = None
+        for each, collection in zip(self._sets, (self._base, self._asked), strict=True):
+            if not len(collection):
+                # A check that looked at nothing would say that all is well.
+                raise SimsearchError(
+                    f"{each.name} has no picture that can be read, so nothing can be said of leaks. "
+                    "Name another folder or index, or see what was skipped: simsearch info -i "
+                    f"{each.index.path}"
+                )
 
     def report(self) -> LeakReport:
         """All leaks, by path of the test picture."""
@@ -94,11 +106,12 @@ class _Search:
             len(self._base),
             len(self._asked),
             tuple(sorted(self._leaks(pairs), key=lambda leak: os.fsencode(leak.test))),
-            (*base.skipped, *asked.skipped, *failed),
+            (*base.skipped(), *asked.skipped(), *failed),
+            self._calibration,
         )
 
     def _exactly(self) -> tuple[list[Pair], float, tuple[Skipped, ...]]:
-        if not len(self._base) or not len(self._open):
+        if not len(self._open):
             return [], 1.0, ()
         pairs = candidates.of_one_look_between(self._base, self._open)
         with PixelDigests(self._max_pixels, self._options.workers) as digests, ExitStack() as stack:
@@ -124,38 +137,36 @@ class _Search:
                 pictures, (collector, store), classifier, cuts_of(classifier, self._options.threshold)
             )
             judged = counted(judge.judged(self._allowed(pairs, verdicts)), pairs.count, self._progress)
-            found = [pair for pair in judged if self._kept(pair)]
-            if self._options.threshold == AUTO:
-                found_here = [*found, *judge.judged(_sampled(base))]
-                judge.cuts = self._calibrated(found_here, verdicts, (collector, classifier))
-            found = [again for pair in found if (again := judge.cuts.again(pair)).level in self._levels]
+            auto, levels = self._options.threshold == AUTO, shown_levels(self._options.reach)
+            found = [
+                pair for pair in judged if (may_be_shown(pair, classifier) if auto else pair.level in levels)
+            ]
+            if auto:
+                judge.cuts = self._calibrated(base, found, verdicts, judge, (collector, classifier))
+            found = [again for pair in found if (again := judge.cuts.again(pair)).level in levels]
             alike = candidates.of_one_hash(self._allowed(pairs, verdicts), pictures, hashes)
             found += self._equal(digests, alike)
             return found, judge.cuts.near, _in_order({**digests.failed, **collector.failed})
 
-    @property
-    def _levels(self) -> set[str]:
-        return {"near", "probably"} | ({"similar"} & {self._options.reach})
-
-    def _kept(self, pair: Pair) -> bool:
-        """Pairs that may be shown, wherever copies will begin."""
-        if self._options.threshold != AUTO:
-            return pair.level in self._levels
-        return pair.level != DIFFERENT or pair.score >= shipped().probable / 2
-
     def _calibrated(
-        self, found: list[Pair], verdicts: list[Verdicts], tools: tuple[Collector, Classifier]
+        self,
+        base: Side,
+        found: list[Pair],
+        verdicts: list[Verdicts],
+        judge: PairJudge,
+        tools: tuple[Collector, Classifier],
     ) -> Cuts:
+        options = self._options
         labels = tuple(label for each in verdicts for label in each.labels())
-        said = labelled(labels, self._pictures, found)
-        calibration = calibrate(
+        said = labelled(labels, self._pictures, judge)
+        self._calibration = calibrate(
             self._pictures,
-            found,
+            [*found, *judge.judged(_sampled(base))],
             tools,
-            CalibrationOptions(said, self._options.precision, self._max_pixels),
+            CalibrationOptions(said, options.precision, self._max_pixels, options.workers),
             progress=lambda done, total: self._progress("calibrating", done, total),
         )
-        return Cuts(calibration.near, calibration.probable)
+        return Cuts(self._calibration.near, self._calibration.probable)
 
     def _verdicts(self, stack: ExitStack) -> list[Verdicts]:
         paths = sorted({chosen.index.path for chosen in self._sets})
@@ -190,9 +201,15 @@ class _Search:
 
 
 def _sampled(side: Side) -> list[Places]:
-    """The pairs within a collection that some of its pictures are in, spread evenly."""
+    """The pairs within a collection that some of its pictures, spread evenly, are in."""
     step = max(1, len(side.collection) // SAMPLED)
-    return [pair for pair in candidates.within(side) if any(place % step == 0 for place in pair)]
+    some = Side(
+        side.collection.kept(lambda pictures: [*pictures[::step]]),
+        side.hashes[::step],
+        lambda place: side.kept(place * step),
+    )
+    pairs = ((place * step, other) for place, other in candidates.between(side, some))
+    return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
 
 
 def _numbered(collection: Collection, first: int) -> Iterator[Picture]:

@@ -10,6 +10,9 @@ from simsearch.records import Skipped
 LEVELS = ("bytes", "pixels", "near", "probably", "similar")
 """From certain to merely alike: same bytes · same pixels · a copy · probably a copy · another shot."""
 
+COPIES = LEVELS[:3]
+"""The levels that are called copies, and acted on; of the others a person has to decide."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -37,13 +40,15 @@ class Picture:
 class Pair:
     """Two pictures that were compared, `first` < `second`, and what was found.
 
-    `score` is the probability that one is a copy of the other, 1.0 where that is certain.
+    `score` is the probability that one is a copy of the other, 1.0 where that is certain; `inliers` counts
+    points of both that agree on how one lies on the other.
     """
 
     first: int
     second: int
     level: str
     score: float
+    inliers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,16 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class LeakReport:
-    """What `find_leaks` found: sizes in pictures, and the leaks by path of the test picture."""
+    """What `find_leaks` found.
+
+    Attributes:
+        train, test: the two sets.
+        threshold: scores from here on are level "near".
+        train_photos, test_photos: pictures that were looked at.
+        leaks: by path of the test picture.
+        failed: photos of both sets that could not be read, which says nothing of them.
+        calibration: how the threshold was worked out, where it was.
+    """
 
     train: str
     test: str
@@ -124,6 +138,12 @@ class LeakReport:
     test_photos: int
     leaks: tuple[Leak, ...]
     failed: tuple[Skipped, ...]
+    calibration: Calibration | None = None
+
+    @property
+    def leaked(self) -> int:
+        """How many files of the test set are copies, and not merely probably so."""
+        return sum(leak.level in COPIES for leak in self.leaks)
 
 
 @dataclass(frozen=True, slots=True)

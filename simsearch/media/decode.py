@@ -64,19 +64,16 @@ class DecodeLimits:
 
 
 def decode(
-    data: bytes, framing: Framing | Fitting | None, limits: DecodeLimits | None = None, *, name: bytes = b""
+    data: bytes, framing: Framing | Fitting, limits: DecodeLimits | None = None, *, name: bytes = b""
 ) -> tuple[Facts, NDArray[np.uint8]]:
-    """Facts and uint8 pixels (H, W, 3) of a picture, framed, or whole where `framing` is None.
+    """Facts and uint8 pixels (H, W, 3) of a picture, framed.
 
     Raises PhotoUnreadable with the reason. A truncated picture is refused, never filled up.
     """
     limits = limits or DecodeLimits()
-    keep = framing.keep if framing is not None else 0
-    facts, image = open_upright(data, limits, keep=keep, name=name)
+    facts, image = open_upright(data, limits, keep=framing.keep, name=name)
     try:
-        if isinstance(framing, Fitting):
-            return facts, fit(image, framing)
-        return facts, frame(image, framing) if framing is not None else np.asarray(image)
+        return facts, fit(image, framing) if isinstance(framing, Fitting) else frame(image, framing)
     except MemoryError as exc:
         raise PhotoUnreadable(too_large(limits.max_pixels)) from exc
 

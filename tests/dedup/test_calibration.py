@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -190,9 +191,17 @@ def test_what_is_answered_or_certain_is_not_asked() -> None:
 
 
 def test_answers_get_the_scores_of_their_pairs() -> None:
-    pairs = [Pair(0, 1, "near", 0.9), Pair(2, 3, "near", 0.8), Pair(4, 5, "near", 0.7)]
-    answers = [said(3, 2, F), said(1, 0, T), said(6, 7, T)]
-    assert labelled(answers, some(12), pairs) == (Label((2, 3), 0.8, F), Label((0, 1), 0.9, T))
+    scores = {(0, 1): 0.9, (2, 3): 0.8}
+    asked: list[tuple[int, int]] = []
+
+    def judge(pairs: Sequence[tuple[int, int]]) -> list[Pair]:
+        """Of the pictures 6 and 7 one cannot be read."""
+        asked.extend(pairs)
+        return [Pair(*pair, "near", scores[pair]) for pair in pairs if pair in scores]
+
+    answers = [said(3, 2, F), said(1, 0, T), said(6, 7, T), said(8, 99, T)]
+    assert labelled(answers, some(12), judge) == (Label((2, 3), 0.8, F), Label((0, 1), 0.9, T))
+    assert asked == [(2, 3), (0, 1), (6, 7)]
 
 
 # What is shown
@@ -354,7 +363,7 @@ def test_too_few_pictures_without_a_copy(tmp_path: Path) -> None:
         SimsearchError, match="needs 10 pictures without a copy; 4 could be used here"
     ) as told:
         find_duplicates(indexed(photos, tmp_path / "index"), AUTO)
-    assert "Leave --threshold out, or name a number." in str(told.value)
+    assert "Leave --threshold out, or name a number from 0 to 1." in str(told.value)
 
 
 def test_answers_move_the_threshold(ground: SimpleNamespace, own: Path) -> None:

@@ -132,7 +132,7 @@ def test_the_best_training_picture_is_told(tmp_path: Path) -> None:
     assert told(find_leaks(train, test)) == {"t.png": ("bytes", "z.png")}
 
 
-def test_what_cannot_be_read_is_told(sets: Sets) -> None:
+def test_what_cannot_be_read_is_told(sets: Sets, tmp_path: Path) -> None:
     train, test = sets
     (test / "cut.png").write_bytes((test / "same.png").read_bytes()[:-3000])
     report = find_leaks(train, test)
@@ -140,6 +140,11 @@ def test_what_cannot_be_read_is_told(sets: Sets) -> None:
     [failed] = report.failed
     assert failed.path == str(test / "cut.png")
     assert failed.reason.startswith("truncated")
+    # An index that is there already tells of its own, and of a folder in it only what lies there.
+    picture(5, SIZE).save(tmp_path / "elsewhere.png")
+    (tmp_path / "cut too.png").write_bytes((tmp_path / "elsewhere.png").read_bytes()[:-100])
+    both = indexed(tmp_path, tmp_path / "both")
+    assert find_leaks(train, test, index=both).failed == (failed,)
 
 
 def test_what_a_person_told_apart_is_not_asked_again(sets: Sets, tmp_path: Path) -> None:
@@ -152,15 +157,16 @@ def test_what_a_person_told_apart_is_not_asked_again(sets: Sets, tmp_path: Path)
     assert told(find_leaks(train, test, index=index)) == EXACT
 
 
-def test_sets_without_a_picture(tmp_path: Path) -> None:
+def test_a_check_that_looks_at_nothing_does_not_pass(tmp_path: Path) -> None:
     train, test = (tmp_path / name for name in ("train", "test"))
     for folder in (train, test):
         folder.mkdir()
     picture(1, SIZE).save(train / "a.png")
+    (test / "cut.png").write_bytes((train / "a.png").read_bytes()[:200])
     for reach in ("exact", "near"):
         for two in ((train, test), (test, train)):
-            report = find_leaks(*two, DedupOptions(reach=reach))
-            assert (report.leaks, report.train_photos + report.test_photos) == ((), 1)
+            with pytest.raises(SimsearchError, match="test has no picture that can be read"):
+                find_leaks(*two, DedupOptions(reach=reach))
 
 
 def test_sets_that_overlap_are_refused(sets: Sets, tmp_path: Path) -> None:
@@ -219,7 +225,8 @@ def test_a_threshold_of_the_sets_own(photos: Path, tmp_path: Path) -> None:
         "chelsea.jpg": "chelsea", "coffee.jpg": "coffee", "rocket.jpg": "rocket",
     }  # fmt: skip
     assert "calibrating" in stages
-    assert report.threshold != shipped().threshold
+    assert report.calibration is not None
+    assert report.threshold == report.calibration.near != shipped().threshold
 
 
 def test_the_edge_of_a_picture_is_looked_at(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.framing import Fitting
 from simsearch.media.decode import decode
 from simsearch.models.embedder import Embedder
 
@@ -77,7 +78,7 @@ def _crops(photos: Sequence[Path], embedder: Embedder, wanted: int, note: Callab
     for number, photo in enumerate(photos):
         share = wanted * (number + 1) // len(photos) - wanted * number // len(photos)
         rng = np.random.default_rng([number, wanted])
-        pixels = decode(photo.read_bytes(), None, name=photo.name.encode())[1]
+        pixels = decode(photo.read_bytes(), Fitting(0), name=photo.name.encode())[1]
         pictures = [pixels, *(_crop(pixels, rng) for _ in range(share - 1))][:share]
         if pictures:
             found.append(embedder.embed(pictures))

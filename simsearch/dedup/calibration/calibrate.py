@@ -96,7 +96,7 @@ def calibrate(
     if used < FEWEST:
         raise SimsearchError(
             f"A threshold of its own needs {FEWEST} pictures without a copy; {used} could be used here. "
-            "Leave --threshold out, or name a number."
+            "Leave --threshold out, or name a number from 0 to 1."
         )
     return _calibration(scores, used, classifier, options)
 
@@ -113,7 +113,7 @@ def _calibration(
     cut = cut_at(values, truth, weights, 1 - (1 - options.precision) / TENTH)
     # Where no score will do, the one that simsearch comes with is as good as any.
     near = max(cut.score, floor) if cut.recall else classifier.threshold
-    probable = max(cut_at(values, truth, weights, options.precision).score, floor / 2)
+    probable = max(cut_at(values, truth, weights, options.precision).score, classifier.doubtful)
     told = point_at(values, truth, weights, near)
     edits = sum(copy for _, copy, _ in made)
     return Calibration(

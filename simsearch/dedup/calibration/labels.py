@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from simsearch.dedup.records import Pair, Picture
 from simsearch.storage.answers import Label as Said
+
+Judge = Callable[[Sequence[tuple[int, int]]], Iterable[Pair]]
+"""Judges pairs of pictures by their ids, the lower one first."""
 
 LEAST, MOST = 1e-4, 1 - 1e-5
 """Scores outside of these are certain enough."""
@@ -22,14 +25,19 @@ class Label:
     same: bool
 
 
-def labelled(said: Sequence[Said], pictures: Sequence[Picture], judged: Iterable[Pair]) -> tuple[Label, ...]:
-    """The labels of those pairs that were judged, in the order of the labels."""
-    known = {_ordered(label.first, label.second) for label in said}
-    found = {key: pair for pair in judged if (key := _key(pictures, pair)) in known}
+def labelled(said: Iterable[Said], pictures: Sequence[Picture], judge: Judge) -> tuple[Label, ...]:
+    """The labels of pairs of these pictures with their scores, in the order of the labels.
+
+    The pairs are judged for it: they need not be such that anything else would compare.
+    """
+    ids = {picture.sha256: picture.id for picture in pictures}
+    there = [label for label in said if label.first in ids and label.second in ids]
+    pairs = [_in_order(ids[label.first], ids[label.second]) for label in there]
+    scores = {(pair.first, pair.second): pair.score for pair in judge(pairs)}
     return tuple(
-        Label((pair.first, pair.second), pair.score, label.same)
-        for label in said
-        if (pair := found.get(_ordered(label.first, label.second))) is not None
+        Label(pair, scores[pair], label.same)
+        for label, pair in zip(there, pairs, strict=True)
+        if pair in scores
     )
 
 
@@ -65,4 +73,8 @@ def _key(pictures: Sequence[Picture], pair: Pair) -> tuple[bytes, bytes]:
 
 
 def _ordered(one: bytes, other: bytes) -> tuple[bytes, bytes]:
+    return (one, other) if one < other else (other, one)
+
+
+def _in_order(one: int, other: int) -> tuple[int, int]:
     return (one, other) if one < other else (other, one)

@@ -11,9 +11,9 @@ from simsearch.dedup.grouping.keeper import Order
 from simsearch.dedup.grouping.leaders import Compare, Following, Pairs, Stage
 from simsearch.dedup.grouping.pieces import Piece, Rules, pieces
 from simsearch.dedup.grouping.scope import Scope
-from simsearch.dedup.records import LEVELS, DuplicateGroup, DuplicatePhoto, Pair, Picture
+from simsearch.dedup.records import COPIES, LEVELS, DuplicateGroup, DuplicatePhoto, Pair, Picture
 
-SURE, PROBABLY, SIMILAR = ("bytes", "pixels", "near"), "probably", "similar"
+PROBABLY, SIMILAR = "probably", "similar"
 WHOLE = 20
 """Up to so many pictures, all pairs of a group are compared."""
 
@@ -73,9 +73,9 @@ def group(
     def stage(numbers: Sequence[int], start: Iterable[Pair], holding: Sequence[str]) -> Following:
         return Stage(parts, numbers, rules, known, start, holding).run()
 
-    sure = stage(ranked, [pair for pair in known.all() if pair.level in SURE], SURE)
+    sure = stage(ranked, [pair for pair in known.all() if pair.level in COPIES], COPIES)
     left = _without_followers(ranked, sure)
-    probable = stage(left, [pair for pair in known.all() if pair.level == PROBABLY], (*SURE, PROBABLY))
+    probable = stage(left, [pair for pair in known.all() if pair.level == PROBABLY], (*COPIES, PROBABLY))
     left = _without_followers(left, probable)
     alike = stage(left, given, LEVELS)
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from simsearch.dedup.grouping.criteria import RAW
 from simsearch.dedup.grouping.keeper import Order, Rank
 from simsearch.dedup.grouping.scope import Scope, folder_of
 from simsearch.dedup.records import Picture
 
-RAW = "RAW"
 DEVELOPED = ("JPEG", "MPO", "HEIF")
 """What a camera writes beside a RAW file, by Pillow's names."""
 

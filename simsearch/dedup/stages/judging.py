@@ -43,9 +43,8 @@ class Cuts:
         return "similar" if inliers >= SAME_SCENE else DIFFERENT
 
     def again(self, pair: Pair) -> Pair:
-        """A pair that other cuts gave its level; one that is no copy by these shows one scene at most."""
-        inliers = SAME_SCENE if pair.level != DIFFERENT else 0
-        return replace(pair, level=self.level(pair.score, inliers))
+        """A pair that other cuts gave its level."""
+        return replace(pair, level=self.level(pair.score, pair.inliers))
 
 
 def cuts_of(classifier: Classifier, threshold: float | str | None) -> Cuts:
@@ -55,12 +54,24 @@ def cuts_of(classifier: Classifier, threshold: float | str | None) -> Cuts:
     return Cuts(threshold, min(threshold, classifier.probable))
 
 
+def shown_levels(reach: str) -> tuple[str, ...]:
+    """The levels of verified pairs that a search of this reach shows."""
+    return ("near", "probably", "similar") if reach == "similar" else ("near", "probably")
+
+
+def may_be_shown(pair: Pair, classifier: Classifier) -> bool:
+    """Whether a pair may be of a level that is shown, wherever copies will begin."""
+    return pair.level != DIFFERENT or pair.score >= classifier.doubtful
+
+
 def counted(judged: Iterable[Pair], total: int, progress: Callable[[str, int, int], None]) -> Iterator[Pair]:
-    """The pairs as they come, of which `progress` is told."""
+    """The pairs as they come, of which `progress` is told; `total` is how many there are at most."""
     for number, pair in enumerate(judged, start=1):
-        if number % STEP == 0 or number == total:
+        if number % STEP == 0 and number < total:
             progress("comparing", number, total)
         yield pair
+    if total:
+        progress("comparing", total, total)
 
 
 class PairJudge:
@@ -113,7 +124,7 @@ class PairJudge:
                 if low != UNKEPT:
                     fresh.append((low, high, *result))
             level = self.cuts.level(*result)
-            found.append(Pair(min(first, second), max(first, second), level, result[0]))
+            found.append(Pair(min(first, second), max(first, second), level, *result))
         self._store.put_scores(fresh)
         with self._lock:
             self.compared += len(pairs)

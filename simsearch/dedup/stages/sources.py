@@ -48,13 +48,15 @@ class PictureSet:
         name: the folder, or that of the index.
         index: an opened index that holds them.
         below: absolute bytes of the folder; None for all that the index holds.
-        skipped: pictures that could not be read when they were indexed just now.
     """
 
     name: str
     index: Index
     below: bytes | None
-    skipped: tuple[Skipped, ...] = ()
+
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The files of the set that are no part of it, because they could not be read when they were indexed."""
+        return tuple(file for file in self.index.skipped() if self._counts(file.path))
 
     def collection(self) -> Collection:
         """The pictures with their vectors."""
@@ -169,7 +171,7 @@ def _own(stack: ExitStack, folder: bytes, like: Index | None, asking: Asking) ->
 
     index_folder(folder, place, IndexingConfig(workers=asking.workers), progress=told, note=asking.note)
     index = stack.enter_context(Index.open_at(place, locked=False))
-    return PictureSet(text(folder), index, folder, index.skipped())
+    return PictureSet(text(folder), index, folder)
 
 
 def _refuse_overlap(sets: list[list[bytes]], names: tuple[str, str]) -> None:

@@ -43,6 +43,11 @@ class Classifier:
     threshold: float
     probable: float
 
+    @property
+    def doubtful(self) -> float:
+        """Below this no pair is called probably a copy, whatever threshold a collection is given."""
+        return self.probable / 2
+
     def probability(self, values: NDArray[np.float64]) -> float:
         """The probability of a copy for the ten `values` of `align.numbers`."""
         terms = expanded((values - self.mean) / self.deviation)

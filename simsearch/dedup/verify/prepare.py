@@ -54,8 +54,7 @@ def prepare(features: Features) -> Prepared:
     """What comparisons need of a picture."""
     grey = features.grey.astype(np.float32)
     mask = _content(features.grey)
-    _, variance = local_moments(grey, mask)
-    texture = np.sqrt(variance) * mask
+    texture = np.sqrt(_local_variance(grey, mask)) * mask
     thumb = vision.resize(grey, (TINY, TINY))
     thumb -= thumb.mean()
     length = float(np.linalg.norm(thumb))
@@ -63,12 +62,12 @@ def prepare(features: Features) -> Prepared:
     return Prepared(features, rooted(features.descriptors), grey, mask, texture, thumb)
 
 
-def local_moments(picture: Floats, mask: Floats) -> tuple[Floats, Floats]:
-    """Mean and variance around each pixel, of pixels inside the mask alone."""
+def _local_variance(picture: Floats, mask: Floats) -> Floats:
+    """Variance around each pixel, of pixels inside the mask alone."""
     weight: Floats = np.maximum(vision.blur(mask, SIGMA), 1e-3)
     mean: Floats = vision.blur(picture * mask, SIGMA) / weight
     square: Floats = vision.blur(picture * picture * mask, SIGMA) / weight
-    return mean, np.maximum(square - mean * mean, 0)
+    return np.maximum(square - mean * mean, 0)
 
 
 def _content(grey: NDArray[np.uint8]) -> Floats:
