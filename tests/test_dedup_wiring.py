@@ -69,11 +69,23 @@ def test_a_damaged_verdict_is_told_and_mended_and_the_index_is_left_as_it_is(
     }
     inode = (index / "index.db").stat().st_ino
     assert run(["index", "--repair", "-i", str(index)]) == 0
-    assert f"Mended {index}/verdicts.db: of 1 answers is known that they are lost" in capfd.readouterr().err
+    words = f"Mended {index}/verdicts.db: 1 answers are kept, 1 are known to be lost;"
+    assert words in capfd.readouterr().err
     assert (index / "index.db").stat().st_ino == inode
     assert not (index / "index.db.damaged").exists()
     assert run(["verify", "-i", str(index)]) == 0
     assert said(index) == [{A, C}]
+
+
+def test_a_total_loss_of_verdicts_is_told_as_one(index: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = (index / "verdicts.db").read_bytes()
+    (index / "verdicts.db").write_bytes(b"?" * 100 + data[100:])
+    assert run(["index", "--repair", "-i", str(index)]) == 0
+    error = capfd.readouterr().err
+    assert "verdicts.db: 0 answers are kept, 0 are known to be lost" in error
+    assert "more answers may be lost than are known" in error
+    assert f"The damaged file is kept as {index}/verdicts.db.damaged;" in error
+    assert (index / "verdicts.db.damaged").read_bytes() == b"?" * 100 + data[100:]
 
 
 def test_one_repair_mends_the_index_and_its_verdicts(index: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -143,6 +155,8 @@ def kept_pairs(index: Path) -> set[tuple[int, int]]:
 LINKS = {
     "verdicts.db to a database": ("verdicts.db", "places.sqlite"),
     "verdicts.db to nothing": ("verdicts.db", "new"),
+    "verdicts.db.damaged to a database": ("verdicts.db.damaged", "places.sqlite"),
+    "verdicts.db.damaged to nothing": ("verdicts.db.damaged", "new"),
     "features.db to a database": ("features.db", "places.sqlite"),
     "features.db to nothing": ("features.db", "new"),
     "acts to a folder": ("acts", ""),

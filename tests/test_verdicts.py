@@ -23,7 +23,7 @@ from simsearch.engine.maintenance.compact import compact
 from simsearch.engine.maintenance.view import rebuild
 from simsearch.errors import FormatUnknown, IndexDamaged, IndexMissing, IndexUnwritable
 from simsearch.models.choice import ModelChoice
-from simsearch.storage.answers import VERDICTS, mend, problems
+from simsearch.storage.answers import VERDICTS, Mended, mend, problems
 
 A, B, C, D = (bytes([n]) * 32 for n in b"ABCD")
 
@@ -178,10 +178,10 @@ def test_a_damaged_verdict_is_told_of_and_costs_no_other_one(index: Path) -> Non
     (problem,) = problems(index)
     assert (problem.file, problem.what) == (VERDICTS, "1 of its verdicts are not what was written")
     assert problem.mend == f"simsearch index --repair -i {index}"
-    assert mend(index) == 1
+    assert mend(index) == Mended(kept=2, lost=1, aside=None)
     assert problems(index) == ()
     assert sets(index) == [("different", {A: 1, B: 1}), ("different", {A: 1, D: 1})]
-    assert mend(index) == 0
+    assert mend(index) is None
 
 
 def test_of_a_damaged_page_only_its_verdicts_are_lost(index: Path) -> None:
@@ -197,10 +197,11 @@ def test_of_a_damaged_page_only_its_verdicts_are_lost(index: Path) -> None:
     assert 100 < len(left) < 200
     assert [verdict for verdict in whole if verdict in left] == left
     assert "malformed" in problems(index)[0].what
-    mend(index)
+    aside = index / f"{VERDICTS}.damaged"
+    assert mend(index) == Mended(kept=len(left), lost=0, aside=aside)
     assert problems(index) == ()
     assert sets(index) == left
-    assert (index / f"{VERDICTS}.damaged").stat().st_size == len(data)
+    assert aside.stat().st_size == len(data)
 
 
 def test_a_file_that_is_no_database_is_an_error_in_words_and_can_be_mended(index: Path) -> None:
@@ -217,6 +218,70 @@ def test_a_file_that_is_no_database_is_an_error_in_words_and_can_be_mended(index
     with Verdicts.open(index) as verdicts:
         verdicts.keep_all([A, B])
     assert sets(index) == [("keep-all", {A: 1, B: 1})]
+
+
+def test_mending_writes_through_no_link_and_over_no_earlier_file(index: Path, tmp_path: Path) -> None:
+    with Verdicts.open(index) as verdicts:
+        verdicts.keep_all([A, B])
+    data = b"?" * 100 + (index / VERDICTS).read_bytes()[100:]
+    outside, aside = tmp_path / "outside", index / f"{VERDICTS}.damaged"
+    outside.write_bytes(b"of the user")
+    aside.symlink_to(outside)
+    for number in (2, 3):
+        (index / VERDICTS).unlink()
+        (index / VERDICTS).write_bytes(data)
+        assert mend(index) == Mended(0, 0, index / f"{VERDICTS}.damaged-{number}")
+    assert outside.read_bytes() == b"of the user"
+    assert [(index / f"{VERDICTS}.damaged-{number}").read_bytes() for number in (2, 3)] == [data, data]
+    (tmp_path / "elsewhere").write_bytes(data)
+    (index / VERDICTS).unlink()
+    (index / VERDICTS).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(IndexUnwritable, match="is a link"):
+        mend(index)
+    assert (tmp_path / "elsewhere").read_bytes() == data
+
+
+def test_mending_needs_no_second_name_for_a_file(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError("no hard links here")
+
+    (index / VERDICTS).write_bytes(b"?" * 5000)
+    monkeypatch.setattr(os, "link", link)
+    assert mend(index) == Mended(0, 0, index / f"{VERDICTS}.damaged")
+    assert (index / f"{VERDICTS}.damaged").read_bytes() == b"?" * 5000
+
+
+def test_an_answer_that_comes_while_a_file_is_mended_is_in_the_new_one(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [number.to_bytes(32, "big") for number in range(400)]
+    with Verdicts.open(index) as verdicts:
+        for place in range(0, 400, 2):
+            verdicts.keep_all(many[place : place + 2])
+    data = (index / VERDICTS).read_bytes()
+    page = next(at for at in range(4096, len(data), 4096) if many[200] in data[at : at + 4096])
+    (index / VERDICTS).write_bytes(data[:page] + bytes(4096) + data[page + 4096 :])
+    children, replace = [], os.replace
+
+    def late(source: Path, target: Path) -> None:
+        child = writer(index, 5000, 1)
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        children.append(child)
+        # It has the damaged file open by now, and waits for its lock.
+        time.sleep(0.5)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    left = len(sets(index))
+    mended = mend(index)
+    assert mended is not None
+    assert mended.kept == left
+    [child] = children
+    assert child.wait(60) == 0
+    assert len(sets(index)) == left + 1
+    assert 5000 in numbers(index)
+    assert problems(index) == ()
 
 
 def test_every_flipped_byte_is_told_of_or_harmless(index: Path) -> None:

@@ -12,7 +12,7 @@ from simsearch.errors import IndexMissing, IndexUnwritable
 from simsearch.paths import DAMAGED, DATABASE
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
-from simsearch.storage.answers import VERDICTS
+from simsearch.storage.answers import ASIDE, VERDICTS
 from simsearch.storage.database import Database
 from simsearch.storage.disk.durable import sync_folder
 from simsearch.storage.schema import FORMAT
@@ -118,7 +118,7 @@ def prepare_folder(folder: Path) -> None:
 
 def _refuse_links(folder: Path) -> None:
     """Raises IndexUnwritable where writing would change files outside of the index."""
-    names = (DATABASE, VERDICTS, "features.db", "thumbs.db", "segments", "views", "acts")
+    names = (DATABASE, VERDICTS, ASIDE, "features.db", "thumbs.db", "segments", "views", "acts")
     inside = (path for name in ("segments", "views") for path in (folder / name).glob("*"))
     for path in (*(folder / name for name in names), *inside):
         if path.is_symlink():

@@ -134,10 +134,13 @@ class Database:
 
     def _follow(self) -> None:
         """Let go of a file that another has taken the place of (a mended one, a backup brought back)."""
-        inode = _inode(self.path)
-        if inode is not None and inode != self._inode:
-            self._inode = inode
+        if not self._is_current():
+            self._inode = _inode(self.path)
             self._engine.dispose()
+
+    def _is_current(self) -> bool:
+        """Whether no other file has taken the place of the one that was opened."""
+        return _inode(self.path) in (None, self._inode)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -83,12 +83,19 @@ def repair(folder: Path, note: Note) -> None:
 
 def _mend_answers(folder: Path, note: Note) -> None:
     """Mend what people answered; what a newer version wrote is left to that."""
-    if any("--repair" in problem.mend for problem in answers.problems(folder)):
-        lost = answers.mend(folder)
+    with contextlib.suppress(FormatUnknown):
+        mended = answers.mend(folder)
+        if mended is None:
+            return
         note(
-            f"Mended {folder / answers.VERDICTS}: of {lost} answers is known that they are lost; "
-            "what they said is asked again."
+            f"Mended {folder / answers.VERDICTS}: {mended.kept} answers are kept, {mended.lost} are known to "
+            "be lost; what they said is asked again."
         )
+        if mended.aside is not None:
+            note(
+                "Some of its pages can no longer be read, so that more answers may be lost than are known. "
+                f"The damaged file is kept as {mended.aside}; delete it when all is well."
+            )
 
 
 def _write_anew(folder: Path, new: Path, note: Note) -> _Kept:

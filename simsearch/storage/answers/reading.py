@@ -24,12 +24,15 @@ class AnswersDatabase(Database):
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One write transaction, committed at the end, rolled back on any error."""
-        # A mended file may have come in the place of the one that was opened.
-        self._follow()
-        with self._guard(), self._engine.connect() as connection:
-            writing = connection.execution_options(simsearch_write=True)
-            with writing.begin():
-                yield writing
+        while True:
+            # A mended file may have come in the place of the one that was opened, also while it was locked.
+            self._follow()
+            with self._guard(), self._engine.connect() as connection:
+                writing = connection.execution_options(simsearch_write=True)
+                with writing.begin():
+                    if self._is_current():
+                        yield writing
+                        return
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from simsearch.storage.answers.reading import (
 from simsearch.storage.answers.tables import (
     APPLICATION_ID,
     FORMAT,
+    TABLES,
     VERDICTS,
     labels,
     metadata,
@@ -103,8 +104,8 @@ class Answers:
 
     def put_decision(self, kind: str, contents: Mapping[bytes, int]) -> None:
         """Add a verdict; those of the same kind that it covers go, since it says all that they said."""
-        with self._writing() as connection:
-            for earlier in _decisions(_inside(connection)):
+        with self.writing() as connection:
+            for earlier in _decisions(_inside(connection, verdicts)):
                 covered = all(files <= contents.get(sha, 0) for sha, files in earlier.contents.items())
                 if earlier.kind == kind and covered:
                     connection.execute(sa.delete(verdicts).where(verdicts.c.id == earlier.id))
@@ -112,21 +113,22 @@ class Answers:
             connection.execute(sa.insert(verdicts), sealed(verdicts, values))
 
     def forget(self, contents: Iterable[bytes]) -> int:
-        """Drop the verdicts that any of these contents is part of; how many there were."""
+        """Drop the verdicts and labels that any of these contents is part of; how many there were."""
         named = frozenset(contents)
-        if all(named.isdisjoint(decision.contents) for decision in self.decisions()):
+        if not any(_on(self.found(table), named) for table in TABLES):
             return 0
-        with self._writing() as connection:
-            gone = [d.id for d in _decisions(_inside(connection)) if not named.isdisjoint(d.contents)]
-            for number in gone:
-                connection.execute(sa.delete(verdicts).where(verdicts.c.id == number))
-        return len(gone)
+        with self.writing() as connection:
+            gone = {table: _on(_inside(connection, table), named) for table in TABLES}
+            for table, numbers in gone.items():
+                for number in numbers:
+                    connection.execute(sa.delete(table).where(table.c.id == number))
+        return sum(map(len, gone.values()))
 
     def put_label(self, one: bytes, other: bytes, same: bool) -> None:
         """Keep the answer about a pair of contents in place of an earlier one."""
         first, second = sorted((one, other))
         values = {"first": first, "second": second, "same": same, "at": _now()}
-        with self._writing() as connection:
+        with self.writing() as connection:
             pair = sa.and_(labels.c.first == first, labels.c.second == second)
             connection.execute(sa.delete(labels).where(pair))
             connection.execute(sa.insert(labels), sealed(labels, values))
@@ -145,34 +147,22 @@ class Answers:
             lines = connection.exec_driver_sql("PRAGMA integrity_check").scalars()
             return [line for line in lines if line != "ok"]
 
-    def drop_rows(self, table: sa.Table, ids: Iterable[int]) -> None:
-        """Delete rows by id."""
-        with self._writing() as connection:
-            for number in ids:
-                connection.execute(sa.delete(table).where(table.c.id == number))
+    def drop_rows(self, connection: sa.Connection, table: sa.Table, ids: Iterable[int]) -> None:
+        """Delete rows by id, with the connection of `writing`."""
+        for number in ids:
+            connection.execute(sa.delete(table).where(table.c.id == number))
 
     def put_rows(self, rows: Mapping[sa.Table, Iterable[Row]]) -> None:
         """Add rows as they were read, in one transaction."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             for table, values in rows.items():
                 for row in values:
                     connection.execute(sa.insert(table), row)
 
-    def _reading(self) -> AnswersDatabase | None:
-        """The database once its tables are there, which another process may make at any moment."""
-        if self._database is None and self.path.exists():
-            self._database = AnswersDatabase(self.path)
-        if not self._made and self._database is not None:
-            self._made = is_made(self._database)
-        return self._database if self._made else None
-
     @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        if self.path.is_symlink():
-            raise IndexUnwritable(
-                f"{self.path} is a link, and nothing outside of an index is written. "
-                "Put the file itself there."
-            )
+    def writing(self) -> Iterator[sa.Connection]:
+        """One transaction that keeps every other writer out; it is committed at the end."""
+        refuse_link(self.path)
         if self._database is None or not self.path.exists():
             self.close()
             self._database = AnswersDatabase(self.path, create=True)
@@ -185,10 +175,35 @@ class Answers:
         if not self._made:
             sync_folder(self.path.parent)
 
+    def _reading(self) -> AnswersDatabase | None:
+        """The database once its tables are there, which another process may make at any moment."""
+        if self._database is None and self.path.exists():
+            self._database = AnswersDatabase(self.path)
+        if not self._made and self._database is not None:
+            self._made = is_made(self._database)
+        return self._database if self._made else None
 
-def _inside(connection: sa.Connection) -> Found:
-    """The verdicts as a writer sees them, which nobody else changes meanwhile."""
-    return sorted_out(verdicts, (dict(row) for row in connection.execute(untyped(verdicts)).mappings()))
+
+def refuse_link(path: Path) -> None:
+    """Raises IndexUnwritable for a link: writing would change a file outside of the index."""
+    if path.is_symlink():
+        raise IndexUnwritable(
+            f"{path} is a link, and nothing outside of an index is written. Put the file itself there."
+        )
+
+
+def _inside(connection: sa.Connection, table: sa.Table) -> Found:
+    """The rows of a table as a writer sees them, which nobody else changes meanwhile."""
+    return sorted_out(table, (dict(row) for row in connection.execute(untyped(table)).mappings()))
+
+
+def _on(found: Found, named: frozenset[bytes]) -> list[int]:
+    """The ids of the rows that any of these contents is part of."""
+    return [row["id"] for row in found.rows if not named.isdisjoint(_contents_of(row))]
+
+
+def _contents_of(row: Row) -> Iterable[bytes]:
+    return (row["first"], row["second"]) if "first" in row else _unpacked(row["contents"])
 
 
 def _decisions(found: Found) -> list[Decision]:
