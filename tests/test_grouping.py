@@ -334,7 +334,7 @@ def test_where_all_are_alike_and_none_are_copies_comparisons_stay_below_two_a_pa
     assert len(asked) < 2 * len(start)
 
 
-LETTERS, SCORES = "abcdefgh", (0.5, 0.7, 0.9)
+LETTERS = "abcdefgh"
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat as modes
 from types import TracebackType
+from typing import IO
 
 from simsearch.errors import PhotoUnreadable
 from simsearch.media.formats import HEAD
@@ -64,6 +65,11 @@ class OpenFile:
         if len(data) != self.stat.size or file_stat(os.fstat(self._fd)) != self.stat:
             raise FileUnreadable("changed while it was read", transient=True, stat=self.stat)
         return data
+
+    def stream(self) -> IO[bytes]:
+        """The file from its start on, for libraries that read by themselves; it ends with this one."""
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return open(self._fd, "rb", closefd=False)
 
     def sha256(self) -> bytes:
         """The SHA-256 digest of all bytes, a block at a time. Raises FileUnreadable like `read_all`."""

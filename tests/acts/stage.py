@@ -6,8 +6,6 @@ import errno
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -47,23 +45,6 @@ class Act(NamedTuple):
     kind: str
 
 
-class Striker(Runner):
-    """A warm process of the acts' own."""
-
-    def __init__(self, shim: Path, work: Path) -> None:
-        self.work = work
-        tests = str(Path(__file__).parents[1])
-        path = os.pathsep.join([tests, str(Path(__file__).parents[2])])
-        environment = {**os.environ, "LD_PRELOAD": str(shim), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "acts.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**environment, "OPENBLAS_NUM_THREADS": "1"},
-            text=True,
-        )
-
-
 @dataclass(frozen=True)
 class Scene:
     """Photos with a plan, and the photos as they were before anything was done."""
@@ -82,14 +63,21 @@ class Scene:
         return self.root / "plan.json"
 
     def act(self, what: str) -> None:
+        if what == "trash":
+            # The index is lost.
+            shutil.rmtree(self.ground.index)
+            if self.ground.trash(self.plan).exists():
+                undo(None, self.ground.trash(self.plan))
+            return
         with Index.open(self.ground.index) as index:
             if what == "apply":
                 apply_plan(index, self.plan, yes=True)
             elif what == "undo":
-                # A run is one from the moment when its folder is there, until it is purged.
-                with suppress(NotIndexed if self.state() != "purged" else ActRefused):
+                # There is nothing to undo before the first line of the journal and when all is purged.
+                words = {"planned": (NotIndexed, ActRefused), "purged": (ActRefused,)}
+                with suppress(*words.get(self.state(), ())):
                     undo(index, self.plan.run)
-            elif what == "trash":
+            elif what == "folder":
                 if self.ground.trash(self.plan).exists():
                     undo(None, self.ground.trash(self.plan))
             else:
@@ -134,7 +122,7 @@ class Place:
 
     def __init__(self, work: Path, shim: Path) -> None:
         self.work = work
-        self.striker = Striker(shim, work / "notes")
+        self.striker = Runner(shim, work / "notes", "acts.child")
         self.starts: dict[tuple[str, bool], Scene] = {}
 
     def scene(self, act: Act) -> Scene:
@@ -275,7 +263,7 @@ def same(scene: Scene, action: str) -> bool:
 
 
 def check(scene: Scene, act: Act, then: Sequence[str], where: str) -> None:
-    if then[-1] == "trash":
+    if then[-1] in ("trash", "folder"):
         # An empty folder of the trash may be left, which the index would know.
         after = tree(scene.ground.photos)
         assert {name: entry for name, entry in after.items() if name != ".simsearch-trash"} == scene.before

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import simsearch
 
 from acts.ground import Ground, Tree, contents, left, make_ground, tree
+from acts.stage import XMP
 from simsearch import Index
 from simsearch.dedup.acts.apply import apply_plan
 from simsearch.dedup.acts.disk.steps import perform
-from simsearch.dedup.acts.purging import system_trash
 from simsearch.dedup.acts.purging.purge import purge
 from simsearch.dedup.acts.reading import read_plan, write_plan
 from simsearch.dedup.acts.records import ActReport, Plan, Step
@@ -106,13 +107,84 @@ def test_a_trash_alone_brings_everything_back_where_the_index_is_lost(ground: Gr
     assert tree(ground.photos) == before
 
 
-def test_a_trash_alone_brings_everything_back_after_its_disk_was_mounted_elsewhere(ground: Ground) -> None:
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_trash_alone_brings_everything_back_after_its_disk_was_mounted_elsewhere(
+    ground: Ground, lost: bool
+) -> None:
     before = tree(ground.photos)
     plan = both(ground)
     apply(ground, plan)
+    if lost:
+        shutil.rmtree(ground.index)
     elsewhere = ground.photos.rename(ground.work / "elsewhere")
     assert undo(None, elsewhere / ".simsearch-trash" / plan.run).state == "undone"
     assert tree(elsewhere) == before
+    assert lost or state(ground, plan) == "undone"
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_what_is_undone_by_its_folder_is_undone_in_the_index(ground: Ground, given: bool) -> None:
+    before, plan = tree(ground.photos), both(ground)
+    apply(ground, plan)
+    if given:
+        report = take_back(ground, ground.trash(plan))
+        assert ground.known() == {"a/1.png", "b/1.png", "a/2.png", "c/2.png"}
+    else:
+        report = undo(None, ground.trash(plan))
+    assert (report.run, report.state, report.files, report.left) == (plan.run, "undone", 2, ())
+    assert tree(ground.photos) == before
+    assert state(ground, plan) == "undone"
+    with Index.open(ground.index) as index, pytest.raises(ActRefused, match=r"not applied \(undone\)"):
+        purge(index, plan.run, permanently=True)
+    with pytest.raises(ActRefused, match="undone already"):
+        apply(ground, plan)
+
+
+def test_a_damaged_journal_is_no_bar_to_undoing_by_the_folder(ground: Ground) -> None:
+    before, plan = tree(ground.photos), both(ground)
+    apply(ground, plan)
+    (ground.index / "acts" / plan.run / "journal.jsonl").write_bytes(b"?\n?\n")
+    assert take_back(ground, ground.trash(plan)).state == "undone"
+    assert tree(ground.photos) == before
+
+
+def test_a_folder_of_a_trash_without_its_journal_is_refused(ground: Ground) -> None:
+    plan = both(ground)
+    apply(ground, plan)
+    shutil.rmtree(ground.index)
+    (ground.trash(plan) / "simsearch-undo.jsonl").unlink()
+    before = tree(ground.photos)
+    with pytest.raises(ActRefused, match=r"has no journal \(simsearch-undo\.jsonl\).*by hand"):
+        undo(None, ground.trash(plan))
+    assert tree(ground.photos) == before
+
+
+def test_a_run_that_is_only_planned_is_not_undone(ground: Ground) -> None:
+    plan = both(ground)
+    with Index.open(ground.index) as index:
+        save_plan(index.path, plan)
+    with pytest.raises(ActRefused, match=r"only planned.*nothing to undo") as refused:
+        take_back(ground, plan.run)
+    assert str(refused.value).endswith(f"simsearch dedup --apply {plan.run} -i {ground.index}")
+    assert state(ground, plan) == "planned"
+
+
+def test_what_is_over_is_not_applied_and_what_is_half_done_is_named(ground: Ground) -> None:
+    plan = both(ground)
+    apply(ground, plan)
+    ground.put("b/1.png", b"a new photo")
+    assert take_back(ground, plan.run).state == "partly"
+    with pytest.raises(ActRefused, match="partly undone") as refused:
+        apply(ground, plan)
+    assert str(refused.value).endswith(f"Finish that with: simsearch undo {plan.run} -i {ground.index}")
+    (ground.photos / "b/1.png").unlink()
+    take_back(ground, plan.run)
+    again = both(ground)
+    apply(ground, again)
+    with Index.open(ground.index) as index:
+        purge(index, again.run, permanently=True)
+    with pytest.raises(ActRefused, match=r"purged already.*Make a new plan with: simsearch dedup --action"):
+        apply(ground, again)
 
 
 def test_applying_again_does_nothing_and_undoing_again_neither(ground: Ground) -> None:
@@ -497,22 +569,51 @@ def test_what_was_edited_in_the_trash_is_not_purged(ground: Ground) -> None:
     assert (ground.trash(plan) / "c/2.png").read_bytes().startswith(b"edited")
 
 
-def test_purge_gives_each_file_to_the_systems_trash(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_systems_trash_restores_comes_back(ground: Ground) -> None:
+    before = tree(ground.photos)
     plan = both(ground)
     apply(ground, plan)
-    monkeypatch.setenv("XDG_DATA_HOME", str(ground.work / "data"))
-    given: list[str] = []
+    data, home = ground.work / "data", str(ground.work)
+    done = simsearch("purge", plan.run, "--yes", "-i", ground.index, HOME=home, XDG_DATA_HOME=str(data))
+    assert done.returncode == 0, done.stderr
+    assert state(ground, plan) == "purged"
+    assert not (ground.photos / ".simsearch-trash").exists()
+    files = data / "Trash" / "files"
+    assert contents(files) == {before[name][2] for name in GONE}
+    with pytest.raises(ActRefused, match=r"was purged.*restores to the hidden folder") as refused:
+        take_back(ground, plan.run)
+    assert str(ground.trash(plan)) in str(refused.value)
+    assert state(ground, plan) == "purged"
+    # What a file manager does: each file goes back to where it was, and so far only one does.
+    (ground.trash(plan) / "c").mkdir(parents=True)
+    [copy] = [path for path in files.iterdir() if path.read_bytes() == before["c/2.png"][2]]
+    told = (data / "Trash" / "info" / f"{copy.name}.trashinfo").read_text()
+    assert f"Path={ground.trash(plan) / 'c/2.png'}" in told
+    copy.rename(ground.trash(plan) / "c/2.png")
+    report = take_back(ground, plan.run)
+    assert (report.state, report.files) == ("partly", 1)
+    assert {(Path(item.path).name, item.reason) for item in report.left} == {
+        ("1.png", "it was purged"),
+        ("1.xmp", "it was purged"),
+    }
+    after = tree(ground.photos)
+    assert after["c/2.png"] == before["c/2.png"]
+    assert ".simsearch-trash" not in after
 
-    def give(path: str) -> None:
-        given.append(path)
-        os.rename(path, ground.work / f"trashed-{len(given)}")
 
-    monkeypatch.setattr(system_trash, "give", give)
+def test_a_merge_is_undone_when_all_that_was_purged_is_back(ground: Ground) -> None:
+    ground.put("b/1.xmp", XMP % 5)
+    before = tree(ground.photos)
+    plan = both(ground, merge_metadata=True)
+    apply(ground, plan)
+    kept = Path(shutil.copytree(ground.trash(plan), ground.work / "kept"))
     with Index.open(ground.index) as index:
-        assert purge(index, plan.run).state == "purged"
-    assert sorted(given) == sorted(
-        str(ground.trash(plan) / name) for name in ("b/1.png", "b/1.xmp", "c/2.png")
-    )
+        assert purge(index, plan.run, permanently=True).state == "purged"
+    assert (ground.photos / "a/1.xmp").exists()
+    shutil.copytree(kept, ground.trash(plan))
+    report = take_back(ground, plan.run)
+    assert (report.state, report.left) == ("undone", ())
+    assert {n: e[:4] for n, e in tree(ground.photos).items()} == {n: e[:4] for n, e in before.items()}
 
 
 def test_purge_without_send2trash_is_one_line(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -527,20 +628,13 @@ def test_purge_without_send2trash_is_one_line(ground: Ground, monkeypatch: pytes
 # Metadata
 
 
-XMP = (
-    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="5"/>'
-    b"</rdf:RDF></x:xmpmeta>"
-)
-
-
 @pytest.mark.parametrize("there", [False, True])
 def test_the_keepers_sidecar_is_written_before_the_copies_go_and_comes_back(
     ground: Ground, there: bool
 ) -> None:
-    ground.put("b/1.xmp", XMP)
+    ground.put("b/1.xmp", XMP % 5)
     if there:
-        ground.put("a/1.xmp", XMP.replace(b'"5"', b'"2"'))
+        ground.put("a/1.xmp", XMP % 2)
     before = tree(ground.photos)
     plan = both(ground, merge_metadata=True)
     merge = plan.groups[0].merge
@@ -557,7 +651,7 @@ def test_the_keepers_sidecar_is_written_before_the_copies_go_and_comes_back(
 
 
 def test_copies_stay_where_the_keepers_sidecar_has_changed_meanwhile(ground: Ground) -> None:
-    ground.put("b/1.xmp", XMP)
+    ground.put("b/1.xmp", XMP % 5)
     plan = both(ground, merge_metadata=True)
     ground.put("a/1.xmp", b"new")
     [item] = apply(ground, plan).left
@@ -566,9 +660,21 @@ def test_copies_stay_where_the_keepers_sidecar_has_changed_meanwhile(ground: Gro
     assert (ground.photos / "b/1.png").exists()
 
 
+def test_a_keepers_sidecar_that_cannot_be_read_keeps_its_group_alone(ground: Ground) -> None:
+    ground.put("b/1.xmp", XMP % 5)
+    ground.put("a/1.xmp", b"<!DOCTYPE x>")
+    plan = both(ground, merge_metadata=True)
+    reason = left(plan)["1.png"]
+    assert reason.startswith("its notes would go to the keeper's sidecar, which cannot be read: ")
+    assert f"{ground.photos / 'a/1.xmp'}: " in reason
+    assert [Path(file.facts.path).name for group in plan.groups for file in group.files] == ["2.png"]
+    assert apply(ground, plan).files == 1
+    assert (ground.photos / "a/1.xmp").read_bytes() == b"<!DOCTYPE x>"
+
+
 def test_a_sidecar_is_as_private_as_it_was(ground: Ground) -> None:
-    ground.put("b/1.xmp", XMP)
-    ground.put("a/1.xmp", XMP.replace(b'"5"', b'"2"')).chmod(0o600)
+    ground.put("b/1.xmp", XMP % 5)
+    ground.put("a/1.xmp", XMP % 2).chmod(0o600)
     apply(ground, both(ground, merge_metadata=True))
     assert (ground.photos / "a/1.xmp").stat().st_mode & 0o777 == 0o600
 
@@ -576,9 +682,9 @@ def test_a_sidecar_is_as_private_as_it_was(ground: Ground) -> None:
 def test_a_sidecar_of_two_keepers_gets_the_notes_of_one_group_at_a_time(ground: Ground) -> None:
     ground.put("a/1.tif", b"developed")
     ground.put("d/1.tif", b"developed")
-    ground.put("b/1.xmp", XMP.replace(b'"5"', b'"3"'))
-    ground.put("d/1.xmp", XMP)
-    ground.put("a/1.xmp", XMP.replace(b'"5"', b'"1"'))
+    ground.put("b/1.xmp", XMP % 3)
+    ground.put("d/1.xmp", XMP % 5)
+    ground.put("a/1.xmp", XMP % 1)
     groups = ground.group("a/1.png", "b/1.png"), ground.group("a/1.tif", "d/1.tif")
     plan = ground.plan(*groups, merge_metadata=True)
     assert [group.merge and group.merge.sidecar for group in plan.groups] == [
@@ -592,18 +698,18 @@ def test_a_sidecar_of_two_keepers_gets_the_notes_of_one_group_at_a_time(ground: 
 
 
 def test_a_sidecar_that_was_edited_after_the_merge_is_not_undone(ground: Ground) -> None:
-    ground.put("b/1.xmp", XMP)
+    ground.put("b/1.xmp", XMP % 5)
     plan = both(ground, merge_metadata=True)
     apply(ground, plan)
     ground.put("a/1.xmp", b"edited")
     [item] = take_back(ground, plan.run).left
     assert item.reason == "the sidecar has been changed since, so it stays"
     assert (ground.photos / "a/1.xmp").read_bytes() == b"edited"
-    assert (ground.photos / "b/1.xmp").read_bytes() == XMP
+    assert (ground.photos / "b/1.xmp").read_bytes() == XMP % 5
 
 
 def test_what_a_purged_copy_told_stays_in_the_keepers_sidecar(ground: Ground) -> None:
-    ground.put("b/1.xmp", XMP)
+    ground.put("b/1.xmp", XMP % 5)
     plan = both(ground, merge_metadata=True)
     apply(ground, plan)
     (ground.trash(plan) / "b/1.png").write_bytes(b"edited")

@@ -14,7 +14,7 @@ import pytest
 from acts.ground import Ground, contents, left, make_ground, photo, tree
 from simsearch import Index
 from simsearch.dedup.acts.apply import apply_plan
-from simsearch.dedup.acts.planning.companions import belongs, family_of
+from simsearch.dedup.acts.planning.companions import Folders, belongs
 from simsearch.dedup.acts.purging.purge import purge
 from simsearch.dedup.acts.records import ActReport, Plan
 from simsearch.dedup.acts.undo import undo
@@ -86,7 +86,7 @@ def test_a_family_is_what_one_folder_holds_under_one_stem(ground: Ground) -> Non
         "IMG.txt",
     ):
         ground.put(name, name.encode())
-    family = family_of(os.fsencode(ground.photos / "img.jpg"))
+    family = Folders().family(os.fsencode(ground.photos / "img.jpg"))
     assert family.pictures == (b"IMG.CR2", b"IMG.heic", b"img.jpg")
     assert family.owners == {
         b"IMG.mov": (b"IMG.heic", b"img.jpg"),
@@ -94,6 +94,22 @@ def test_a_family_is_what_one_folder_holds_under_one_stem(ground: Ground) -> Non
         b"img.jpg.xmp": (b"img.jpg",),
     }
     assert family.shot(b"img.jpg") == (b"IMG.CR2", b"IMG.heic", b"img.jpg")
+
+
+def test_a_name_that_comes_is_seen_a_second_later_and_one_that_goes_at_once(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    for name in ("IMG.jpg", "IMG.xmp"):
+        ground.put(name, name.encode())
+    folders, path = Folders(), os.fsencode(ground.photos / "IMG.jpg")
+    assert folders.family(path).owners == {b"IMG.xmp": (b"IMG.jpg",)}
+    (ground.photos / "IMG.xmp").unlink()
+    assert folders.family(path).owners == {}
+    ground.put("img.CR2", b"raw")
+    now[0] = 1.1
+    assert folders.family(path).shot(b"IMG.jpg") == (b"IMG.jpg", b"img.CR2")
 
 
 # Sidecars

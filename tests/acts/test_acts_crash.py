@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crash.harness import build_shim
 from trouble.disk import mounted
 
 from acts.stage import BROKEN, FULL, REFUSED, UNKNOWN, Act, Place, enter, points, root_of, strike
@@ -25,9 +25,7 @@ PROCESSES = 2
 @pytest.fixture(scope="module")
 def work(memory: Path) -> Path:
     """A folder for each process that strikes, and the library that it strikes with."""
-    source = Path(__file__).with_name("shim.c")
-    command = ["cc", "-O1", "-shared", "-fPIC", "-o", str(memory / "shim.so"), str(source)]
-    subprocess.run([*command, "-ldl", "-lpthread"], check=True)
+    build_shim(memory, Path(__file__).with_name("shim.c"))
     for number in range(PROCESSES):
         for name in ("notes", root_of("carry"), root_of("move")):
             (memory / str(number) / name).mkdir(parents=True)
@@ -87,10 +85,11 @@ def test_some_points_of_applying_and_undoing(alone: Do) -> None:
 
 @pytest.mark.proof
 def test_every_point_of_applying(pool: Do, action: str, faults: Faults) -> None:
-    thens = [("apply", "undo"), ("undo",)] + [("trash",)] * (action == "set-aside")
+    thens = [("apply", "undo"), ("undo",)] + [("trash",), ("folder",)] * (action == "set-aside")
     for then in thens:
         tried, _ = strike_all(pool, Act(action, "apply", "kill"), then)
-        words = "undo from the trash alone" if then == ("trash",) else " and ".join(then)
+        named = {"trash": "undo from the trash alone", "folder": "undo by the folder of the trash"}
+        words = " and ".join(named.get(what, what) for what in then)
         faults(f"{action}: kill -9 in apply, then {words}", tried=tried)
         assert tried > 50
     for name, kind in (("the disk is full from there on", FULL), ("one I/O error", BROKEN)):

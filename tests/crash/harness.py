@@ -14,11 +14,11 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("shim.c")
 
 
-def build_shim(folder: Path) -> Path:
+def build_shim(folder: Path, source: Path = SOURCE) -> Path:
     """Compile the preloaded library; `make test` has installed a C compiler."""
     library = folder / "shim.so"
     subprocess.run(
-        ["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl", "-lpthread"], check=True
+        ["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl", "-lpthread"], check=True
     )
     return library
 
@@ -39,9 +39,9 @@ class Crash:
 
 
 class Runner:
-    """One warm process with the library preloaded, of which each run is a fork."""
+    """One warm process with the library preloaded, of which each run is a fork: a module that serves."""
 
-    def __init__(self, shim: Path, work: Path) -> None:
+    def __init__(self, shim: Path, work: Path, module: str = "crash.child") -> None:
         self.work = work
         tests = str(SOURCE.parents[1])
         environment = {
@@ -53,7 +53,7 @@ class Runner:
             "OMP_NUM_THREADS": "1",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "crash.child"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

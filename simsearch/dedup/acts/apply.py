@@ -13,10 +13,10 @@ from simsearch.dedup.acts.disk import facts as disk
 from simsearch.dedup.acts.disk import rows
 from simsearch.dedup.acts.disk.places import Places, free_names
 from simsearch.dedup.acts.disk.renaming import make_folder, missing_folders
-from simsearch.dedup.acts.disk.steps import perform, restore
+from simsearch.dedup.acts.disk.steps import perform, refusal, restore
 from simsearch.dedup.acts.journal import Journal
-from simsearch.dedup.acts.planning.candidates import OTHER_DISK
 from simsearch.dedup.acts.planning.checking import check_plan, company_objection, is_picture, place_objection
+from simsearch.dedup.acts.planning.companions import Folders
 from simsearch.dedup.acts.records import (
     LINKS,
     ActReport,
@@ -27,7 +27,7 @@ from simsearch.dedup.acts.records import (
     PlannedGroup,
     Step,
 )
-from simsearch.dedup.acts.runs import journal_path, plan_path, report_of, save_plan
+from simsearch.dedup.acts.runs import command, journal_path, over, report_of, save_plan, stopped
 from simsearch.engine.index import Index
 from simsearch.errors import ActRefused, ActStopped, SimsearchError
 from simsearch.paths import text
@@ -35,10 +35,6 @@ from simsearch.storage import catalog
 from simsearch.storage.lock import WriterLock
 
 Progress = Callable[[int, int], None]
-
-NO_LINKS = "no such link can be made here"
-TOO_LONG = "its new place would have too long a name"
-_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 
 
 def apply_plan(index: Index, plan: Plan, *, yes: bool, progress: Progress | None = None) -> ActReport:
@@ -62,14 +58,11 @@ def apply_plan(index: Index, plan: Plan, *, yes: bool, progress: Progress | None
         with index.database.read() as connection:
             roots = [root.path for root in catalog.read_roots(connection)]
         places = Places(roots, plan.run, None if plan.to is None else os.fsencode(plan.to))
-        check_plan(plan, places)
+        check_plan(plan, places, index.path)
         save_plan(index.path, plan)
         with Journal(journal_path(index.path, plan.run)) as journal:
             if journal.history.phase not in ("", "applied"):
-                raise ActRefused(
-                    f"The run {plan.run} is {journal.history.phase} already. Nothing was touched; "
-                    f"finish that with simsearch undo {plan.run}, or make a new plan."
-                )
+                raise over(index.path, plan.run, journal.history.phase)
             left: tuple[Left, ...] = ()
             if journal.history.phase != "applied":
                 left = _Applying(index, plan, places, journal, progress).run()
@@ -93,12 +86,13 @@ class _Applying:
     journal: Journal
     progress: Progress | None
     keepers: disk.Keepers = field(default_factory=disk.Keepers)
+    folders: Folders = field(default_factory=Folders)
 
     def run(self) -> tuple[Left, ...]:
         left: list[Left] = []
         done = 0
         try:
-            self.journal.begin(self.plan.run, self.plan.action)
+            self.journal.begin(self.plan.run, self.plan.action, os.fspath(self.index.path))
             for group in self.plan.groups:
                 for file in group.files:
                     reason = self._unit(group, file)
@@ -124,12 +118,12 @@ class _Applying:
         with contextlib.suppress(SimsearchError):
             self._forget()
         done = sum(step.picture for step in self.journal.history.in_state("done"))
-        where = f" ({os.fsdecode(exc.filename)})" if exc.filename is not None else ""
-        return ActStopped(
-            f"Stopped: {exc.strerror or exc}{where}. {done} of {self._pictures()} files are done, and "
-            "nothing is lost. Mend that and go on with: simsearch dedup --apply "
-            f"{text(plan_path(self.index.path, self.plan.run))}; or take back what was done with: "
-            f"simsearch undo {self.plan.run} -i {self.index.path}"
+        run, path = self.plan.run, self.index.path
+        return stopped(
+            exc,
+            f"{done} of {self._pictures()} files are done, and nothing is lost",
+            f"go on with: {command('dedup --apply', run, path)}",
+            f"take back what was done with: {command('undo', run, path)}",
         )
 
     def _pictures(self) -> int:
@@ -174,10 +168,11 @@ class _Applying:
             reason = self.keepers.objection(part.keeper, place)
             if reason is not None:
                 return reason
-        return None if self.plan.action in LINKS else company_objection(file)
+        return None if self.plan.action in LINKS else company_objection(file, self.folders.family)
 
     def _act(self, part: _Part) -> str | None:
         what = {"set-aside": "rename", "move": "rename"}.get(self.plan.action, self.plan.action)
+        path, kept = os.fsencode(part.facts.path), os.fsencode(part.keeper.path)
         step = self._step(part) or Step(
             len(self.journal.history.steps) + 1,
             what,
@@ -186,10 +181,10 @@ class _Applying:
             part.facts,
             part.keeper,
             is_picture(part.facts),
-            self._link_text(part) if what == "symlink" else None,
+            self.places.link_text(path, kept) if what == "symlink" else None,
         )
         reason = self._do(step)
-        if reason is OTHER_DISK and step.what == "rename" and self.plan.action == "move":
+        if reason is disk.OTHER_DISK and step.what == "rename" and self.plan.action == "move":
             return self._do(replace(step, number=len(self.journal.history.steps) + 1, what="carry"))
         return reason
 
@@ -204,7 +199,7 @@ class _Applying:
             self._make(os.path.dirname(os.fsencode(step.target)), trash)
         except OSError as exc:
             if exc.errno == errno.ENAMETOOLONG:
-                return TOO_LONG
+                return disk.TOO_LONG
             raise
         if step.number not in self.journal.history.steps:
             self.journal.intend(step, trash)
@@ -214,7 +209,7 @@ class _Applying:
             taken = exc.errno == errno.EEXIST
             if taken and step.facts is not None and disk.is_at(step.target, step.facts):
                 return f"something else has taken its place meanwhile; it stays at {step.target}"
-            reason = _refusal(step, exc)
+            reason = refusal(step, exc)
             # A call that failed late may have done its part, which is taken back first.
             if reason is None or (restore(step, self.plan.run, sure=False) is not None and not taken):
                 raise
@@ -278,21 +273,3 @@ class _Applying:
 
     def _trash(self, step: Step) -> bytes | None:
         return self.places.trash_for(os.fsencode(step.target))
-
-    def _link_text(self, part: _Part) -> str:
-        """What the symlink says: a relative path within one root, which may then be moved as a whole."""
-        keeper, path = os.fsencode(part.keeper.path), os.fsencode(part.facts.path)
-        if self.places.root_of(keeper) != self.places.root_of(path):
-            return part.keeper.path
-        return text(os.path.relpath(keeper, os.path.dirname(path)))
-
-
-def _refusal(step: Step, exc: OSError) -> str | None:
-    """Why a disk will never do a step, so that its file is left; None for what can be mended."""
-    if exc.errno == errno.EEXIST:
-        return f"there is another file already at {step.target}"
-    if exc.errno == errno.EXDEV:
-        return OTHER_DISK
-    if exc.errno == errno.ENAMETOOLONG:
-        return TOO_LONG
-    return f"{NO_LINKS}: {exc.strerror}" if step.what in LINKS and exc.errno in _NO_LINKS else None

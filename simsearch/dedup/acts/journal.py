@@ -15,12 +15,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simsearch.dedup.acts.disk.places import NOTES, TRASH
-from simsearch.dedup.acts.disk.renaming import sync_names
-from simsearch.dedup.acts.reading import decode, encode, parse
+from simsearch.dedup.acts.reading import check_path, decode, encode, parse
 from simsearch.dedup.acts.records import ACTIONS, RUN, Step
 from simsearch.errors import PlanUnreadable
 from simsearch.paths import relative
-from simsearch.storage.disk.durable import BINARY
+from simsearch.storage.disk.durable import BINARY, sync_names
 
 MARKS = ("done", "undo", "undone", "purge", "purged")
 PHASES = ("applied", "undoing", "undone", "purging", "purged")
@@ -33,6 +32,7 @@ class History:
 
     Attributes:
         run, action: of the plan, "" before the first line.
+        index: the folder of the index that the run is of, or None.
         home: the folder whose trash this is the copy of, or None.
         steps: all steps, by number.
         states: of each step "intent" or the last of `MARKS`.
@@ -46,6 +46,7 @@ class History:
 
     run: str = ""
     action: str = ""
+    index: str | None = None
     home: str | None = None
     steps: dict[int, Step] = field(default_factory=dict)
     states: dict[int, str] = field(default_factory=dict)
@@ -136,10 +137,10 @@ class Journal:
             os.close(fd)
         self._fds.clear()
 
-    def begin(self, run: str, action: str) -> None:
+    def begin(self, run: str, action: str, index: str) -> None:
         """The first line; only once."""
         if not self.history.run:
-            self.write({"kind": "begin", "run": run, "action": action, "home": None})
+            self.write({"kind": "begin", "run": run, "action": action, "index": index, "home": None})
 
     def enter_trash(self, folder: bytes) -> None:
         """Begin the copy in a run's folder of a trash, which is there; after this `write` knows it."""
@@ -151,9 +152,8 @@ class Journal:
             self._open(notes, known.end)
             if not known.run:
                 home = os.fsdecode(os.path.dirname(os.path.dirname(folder)))
-                history = self.history
-                line = {"kind": "begin", "run": history.run, "action": history.action, "home": home}
-                self._append(notes, line)
+                run = {"run": self.history.run, "action": self.history.action, "index": self.history.index}
+                self._append(notes, {"kind": "begin", **run, "home": home})
 
     def write(self, line: dict[str, Any], trash: bytes | None = None) -> None:
         """Append a line, to the copy in a run's folder of a trash as well. Raises OSError unless lenient."""
@@ -234,11 +234,8 @@ def _take(history: History, line: dict[str, Any]) -> None:
     """Add what a line tells. Raises ValueError."""
     kind = line.get("kind")
     if kind == "begin":
-        history.run, history.action, history.home = (
-            _text(line, "run"),
-            _text(line, "action"),
-            line.get("home"),
-        )
+        history.run, history.action = _text(line, "run"), _text(line, "action")
+        history.index, history.home = _place(line, "index"), _place(line, "home")
         if not RUN.fullmatch(history.run) or history.action not in ACTIONS:
             raise ValueError("it begins no run")
     elif kind == "intent":
@@ -246,16 +243,19 @@ def _take(history: History, line: dict[str, Any]) -> None:
         history.steps[step.number], history.states[step.number] = step, "intent"
         history.begun[step.source, step.what == "merge"] = step.number
     elif kind in MARKS:
-        if line.get("number") not in history.steps:
+        number = line.get("number")
+        if type(number) is not int or number not in history.steps:
             raise ValueError("it is about a step that was not begun")
-        history.states[line["number"]] = str(kind)
+        history.states[number] = str(kind)
         if kind == "done":
-            history.done.add(line["number"])
+            history.done.add(number)
         elif kind == "undone":
-            step = history.steps[line["number"]]
+            step = history.steps[number]
             history.begun.pop((step.source, step.what == "merge"), None)
     elif kind in ("folder", "trash"):
-        (history.folders if kind == "folder" else history.trash).append(_text(line, "path"))
+        path = _text(line, "path")
+        check_path("path", path)
+        (history.folders if kind == "folder" else history.trash).append(path)
     elif kind == "phase" and line.get("phase") in PHASES:
         history.phase = line["phase"]
     else:
@@ -266,6 +266,15 @@ def _text(line: dict[str, Any], name: str) -> str:
     value = line.get(name)
     if not isinstance(value, str):
         raise ValueError(f"{name} is no text")
+    return value
+
+
+def _place(line: dict[str, Any], name: str) -> str | None:
+    """A folder, which may be the top of a disk."""
+    if line.get(name) is None:
+        return None
+    value = _text(line, name)
+    check_path(name, value if os.path.dirname(value) != value else value + "x")
     return value
 
 

@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 
 from simsearch.dedup.acts.disk import facts as disk
-from simsearch.dedup.acts.disk.places import TRASH, Places, free_names
+from simsearch.dedup.acts.disk.places import Places, free_names
 from simsearch.dedup.acts.planning.candidates import Candidate, Scene, as_left, candidates, look_at_keepers
+from simsearch.dedup.acts.planning.checking import check_destination
 from simsearch.dedup.acts.planning.units import Unit, units
 from simsearch.dedup.acts.records import (
     ACTIONS,
@@ -25,11 +26,12 @@ from simsearch.dedup.acts.records import (
 from simsearch.dedup.metadata.merge import merged_sidecar
 from simsearch.dedup.records import DuplicateGroup
 from simsearch.engine.index import Index
-from simsearch.errors import ActRefused
-from simsearch.paths import canonical, relative, text
+from simsearch.errors import ActRefused, PhotoUnreadable
+from simsearch.paths import canonical, text
 from simsearch.storage import catalog
 
 REFERENCE_METADATA = "its notes would go to the keeper's sidecar, which is in a reference folder"
+UNREADABLE_SIDECAR = "its notes would go to the keeper's sidecar, which cannot be read"
 
 
 def make_plan(index: Index, groups: Sequence[DuplicateGroup], options: PlanOptions) -> Plan:
@@ -39,8 +41,7 @@ def make_plan(index: Index, groups: Sequence[DuplicateGroup], options: PlanOptio
     folder of the file's own disk; "move" moves to `<to>/<path below the root>`; "hardlink" and "symlink" set
     the copy aside and put a link to the keeper in its place, and only for the same bytes.
 
-    Raises ActRefused for an action that is unknown or a folder `to` that will not do, and SimsearchError for
-    a sidecar of a keeper that metadata cannot be merged into.
+    Raises ActRefused for an action that is unknown or a folder `to` that will not do.
     """
     with index.database.read() as connection:
         roots = [root.path for root in catalog.read_roots(connection)]
@@ -67,19 +68,8 @@ def _destination(index: Index, options: PlanOptions, reference: Sequence[bytes])
     if not options.to:
         raise ActRefused("No folder to move to was named. Name one with --to FOLDER")
     to = canonical(options.to)
-    if os.path.lexists(to) and not os.path.isdir(to):
-        raise ActRefused(f"{text(to)} is no folder. Name another one with --to FOLDER")
-    refused = [*reference, canonical(index.path)]
-    if os.path.dirname(to) == to or TRASH in to.split(b"/") or any(_is_in(to, place) for place in refused):
-        raise ActRefused(
-            f"Nothing is moved to {text(to)}: it is a whole disk, a trash, a reference folder or the index. "
-            "Name another folder with --to FOLDER"
-        )
+    check_destination(to, index.path, reference)
     return to
-
-
-def _is_in(path: bytes, folder: bytes) -> bool:
-    return relative(path, folder) is not None
 
 
 def _planned(
@@ -128,12 +118,17 @@ def _group(
     left: dict[str, str],
     options: PlanOptions,
 ) -> PlannedGroup:
-    merge = None
+    merge, reason = None, None
     if options.merge_metadata and files:
-        merge = _merge(scene, group, files)
+        try:
+            merge = _merge(scene, group, files)
+        except PhotoUnreadable as exc:
+            reason = f"{UNREADABLE_SIDECAR}: {exc}"
         if merge is not None and scene.is_reference(merge.sidecar):
-            left = left | {file.facts.path: REFERENCE_METADATA for file in files}
-            files, merge = [], None
+            reason = REFERENCE_METADATA
+    if reason is not None:
+        left = left | {file.facts.path: reason for file in files}
+        files, merge = [], None
     return PlannedGroup(group.keep, group.why, group.level, tuple(files), as_left(left), merge)
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from simsearch.dedup.acts.disk.renaming import write_new
+from simsearch.dedup.acts.disk.renaming import write_whole
 from simsearch.dedup.acts.records import ACTIONS, LINKS, RUN, VERSION, Plan, Step
 from simsearch.dedup.records import LEVELS
 from simsearch.errors import ActStopped, PlanUnreadable
@@ -58,7 +58,7 @@ def plan_text(plan: Plan) -> str:
 def write_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
     """Write a plan to a file, whole or not at all. Raises ActStopped where the disk refuses."""
     try:
-        write_new(os.fsencode(path), plan_text(plan).encode(), replace=True)
+        write_whole(os.fsencode(path), plan_text(plan).encode())
     except OSError as exc:
         raise ActStopped(
             f"Cannot write the plan to {path}: {exc.strerror or exc}. Nothing was touched; "
@@ -136,20 +136,31 @@ def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
+def check_path(name: str, content: str) -> None:
+    """Raises ValueError for what is no plain absolute path."""
+    raw = _bytes_of(name, content)
+    if b"\0" in raw or not os.path.isabs(raw) or _is_crooked(raw):
+        raise ValueError(f"{name} is no plain absolute path")
+
+
 def _check_text(kind: Any, name: str, content: str) -> None:
     """Raises ValueError for a path, digest or word that cannot be."""
-    try:
-        raw = os.fsencode(content)
-    except UnicodeError as exc:
-        raise ValueError(f"{name} holds what no name can") from exc
-    if name in _PATHS and (b"\0" in raw or not os.path.isabs(raw) or _is_crooked(raw)):
-        raise ValueError(f"{name} is no plain absolute path")
+    _bytes_of(name, content)
+    if name in _PATHS:
+        check_path(name, content)
     if name == "sha256" and not _DIGEST.fullmatch(content):
         raise ValueError("a digest is none")
     if name == "level" and content not in LEVELS:
         raise ValueError("a level is unknown")
     if kind is Step and name == "what" and content not in _STEPS:
         raise ValueError("a step is unknown")
+
+
+def _bytes_of(name: str, content: str) -> bytes:
+    try:
+        return os.fsencode(content)
+    except UnicodeError as exc:
+        raise ValueError(f"{name} holds what no name can") from exc
 
 
 def _is_crooked(path: bytes) -> bool:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 ACTIONS = ("set-aside", "move", "hardlink", "symlink")
 LINKS = ("hardlink", "symlink")
-ACTED_ON = ("bytes", "pixels", "near")
-"""The levels that are acted on; of the others a person has to decide."""
 
 VERSION = 1
 RUN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")

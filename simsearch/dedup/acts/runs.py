@@ -1,12 +1,13 @@
-"""The runs of an index: where their records lie, what they hold, and what became of each."""
+"""The runs of an index: where their records lie, what became of each, and how one that stopped goes on."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from simsearch.dedup.acts.disk.renaming import make_folder, missing_folders, write_new
+from simsearch.dedup.acts.disk.renaming import make_folder, missing_folders, write_whole
 from simsearch.dedup.acts.journal import History, read_history
 from simsearch.dedup.acts.reading import plan_text, read_plan
 from simsearch.dedup.acts.records import RUN, ActReport, Left, Plan, Run
@@ -57,7 +58,7 @@ def save_plan(index: Path, plan: Plan) -> Path:
     try:
         for folder in missing_folders(os.path.dirname(path)):
             make_folder(folder)
-        write_new(path, plan_text(plan).encode(), replace=True)
+        write_whole(path, plan_text(plan).encode())
     except OSError as exc:
         raise ActStopped(
             f"Cannot write {place}: {exc.strerror or exc}. Nothing was touched; make room or mend that, "
@@ -89,6 +90,40 @@ def report_of(history: History, left: Sequence[Left], *states: str) -> ActReport
         sum(step.facts.size for step in steps if step.facts is not None),
         tuple(left),
         tuple(sorted(history.trash)),
+    )
+
+
+def command(words: str, named: str, index: Path | None) -> str:
+    """What to type about a run or a folder of a trash: `simsearch WORDS NAMED -i INDEX`."""
+    flag = "" if index is None else f" -i {shlex.quote(os.fspath(index))}"
+    return f"simsearch {words} {shlex.quote(named)}{flag}"
+
+
+def stopped(exc: OSError, how_far: str, *go_on: str) -> ActStopped:
+    """The error for a disk that refuses in the middle: what, where, how far it came, and what to type then.
+
+    Args:
+        how_far: a sentence without its full stop.
+        go_on: ends of "Mend that and ..." with a command each.
+    """
+    name = exc.filename
+    where = f" ({os.fsdecode(name)})" if isinstance(name, str | bytes) else ""
+    reason = exc.strerror or str(exc) or type(exc).__name__
+    return ActStopped(f"Stopped: {reason}{where}. {how_far}. Mend that and {'; or '.join(go_on)}")
+
+
+def over(index: Path, run: str, phase: str) -> ActRefused:
+    """The error for applying a run that was undone or purged, or where that was interrupted."""
+    unfinished = {"undoing": ("undo", "undone"), "purging": ("purge", "purged")}
+    if phase not in unfinished:
+        return ActRefused(
+            f"The run {run} is {phase} already, and nothing was touched. "
+            "Make a new plan with: simsearch dedup --action ..."
+        )
+    verb, state = unfinished[phase]
+    return ActRefused(
+        f"The run {run} is partly {state}, and nothing was touched. "
+        f"Finish that with: {command(verb, run, index)}"
     )
 
 

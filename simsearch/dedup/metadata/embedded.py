@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import stat
 import struct
 import warnings
 from typing import IO, Any
@@ -14,9 +13,11 @@ from PIL import Image, ImageFile, IptcImagePlugin
 from simsearch.dedup.metadata.facts import Metadata, caption_of, date_of, place_of, rating_of, union
 from simsearch.dedup.metadata.properties import facts_of
 from simsearch.dedup.metadata.xmp import MAX_BYTES, XmpRefused, parse, plain
+from simsearch.errors import PhotoUnreadable
 from simsearch.media.codecs import heif
 from simsearch.media.decode import DATE, DATE_TAKEN, DECODER_ERRORS, EXIF_IFD
-from simsearch.media.formats import HEAD, by_content
+from simsearch.media.files import OpenFile
+from simsearch.media.formats import by_content
 
 # The formats that carry metadata; a camera's RAW file is read as the TIFF that most are.
 _CARRIERS = {"JPEG", "PNG", "TIFF", "WEBP", "HEIF", "AVIF"}
@@ -34,29 +35,16 @@ def embedded(path: bytes) -> Metadata:
     """
     try:
         # Pillow warns of what it passes over in damaged files.
-        with _open(path) as file, warnings.catch_warnings(action="ignore"):
-            image = _image(file)
+        with OpenFile(path) as file, file.stream() as stream, warnings.catch_warnings(action="ignore"):
+            image = _image(file.head, stream) if file.stat.size <= _MAX_BYTES else None
             if image is None:
                 return Metadata()
-            return _xmp(image, file).over(_exif(image)).over(_iptc(image))
-    except (MemoryError, *DECODER_ERRORS):
+            return _xmp(image, stream).over(_exif(image)).over(_iptc(image))
+    except (MemoryError, PhotoUnreadable, *DECODER_ERRORS):
         return Metadata()
 
 
-def _open(path: bytes) -> IO[bytes]:
-    # Without O_NONBLOCK the opening would wait at a pipe that took the place of the file.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
-    found = os.fstat(file.fileno())
-    if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
-        file.close()
-        raise OSError("not a regular file of a picture's size")
-    return file
-
-
-def _image(file: IO[bytes]) -> ImageFile.ImageFile | None:
-    head = file.read(HEAD)
-    file.seek(0)
+def _image(head: bytes, file: IO[bytes]) -> ImageFile.ImageFile | None:
     for found in by_content(head):
         if found.name in _CARRIERS:
             if found.module:

@@ -11,7 +11,7 @@ from simsearch.dedup.metadata.properties import write
 from simsearch.dedup.metadata.read import read
 from simsearch.dedup.metadata.sidecars import sidecar_for
 from simsearch.dedup.metadata.xmp import MAX_BYTES, Packet, XmpRefused, empty_packet, parse
-from simsearch.errors import PhotoUnreadable, SimsearchError
+from simsearch.errors import PhotoUnreadable
 from simsearch.media.files import read_file
 
 _SHOWN = 60
@@ -40,7 +40,8 @@ def merged_sidecar(keeper: str, others: Sequence[str]) -> Merge | None:
     The highest rating of one to five stars, the tags of all, and a caption, title, place and date where the
     keeper has none. What the sidecar says already stays, whatever it is. Nothing is written here.
 
-    Raises SimsearchError when the keeper's sidecar is there and cannot be read: a new one would lose it.
+    Raises PhotoUnreadable, the reason alone, when the keeper's sidecar is there and cannot be read: a new
+    one would lose it.
     """
     own = read(keeper)
     copies = [(os.path.basename(other), read(other)) for other in others]
@@ -59,10 +60,7 @@ def _packet(sidecar: bytes) -> Packet:
     try:
         return parse(read_file(sidecar, MAX_BYTES)[0])
     except (XmpRefused, PhotoUnreadable) as exc:
-        raise SimsearchError(
-            f"The sidecar {os.fsdecode(sidecar)} cannot be read, so nothing is merged into it: {exc}. "
-            "Mend it or move it away, or leave out --merge-metadata."
-        ) from exc
+        raise PhotoUnreadable(f"{os.fsdecode(sidecar)}: {exc}") from exc
 
 
 def _change(own: Metadata, copies: Sequence[Noted]) -> tuple[Metadata, list[str]]:

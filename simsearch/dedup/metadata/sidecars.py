@@ -1,22 +1,70 @@
-"""Where the XMP sidecar of a picture lies, or would lie."""
+"""Which names of a folder go with a picture's name, and where its XMP sidecar lies or would lie."""
 
 from __future__ import annotations
 
 import os
+import stat
+import time
+from functools import lru_cache
 
 from simsearch.media.formats import looks_like_picture
+
+XMP = "xmp"
+_FRESH_NS = 2_000_000_000
+"""A folder may change within so long without another time; FAT's times are the coarsest."""
+
+_AFTER_A_STEM = 3
+"""How many suffixes stand behind a picture's stem at most: `IMG.jpg.supplemental-metadata.json`."""
+
+
+class Listing:
+    """The names in a folder, to be asked for by the name of a picture, whatever the case.
+
+    Raises OSError where the folder cannot be listed.
+    """
+
+    def __init__(self, folder: bytes) -> None:
+        self.folder = folder
+        self._names: dict[str, list[bytes]] = {}
+        for name in os.listdir(folder):
+            for stem in _stems(name):
+                self._names.setdefault(stem, []).append(name)
+
+    def beside(self, picture: bytes) -> list[bytes]:
+        """The names that begin with the stem of `picture` and a dot, and that stem itself, in byte order."""
+        return sorted(self._names.get(stem_of(picture), ()))
+
+    def is_file(self, name: bytes) -> bool:
+        """Whether there is a file of this name now, and not a link or a folder."""
+        try:
+            return stat.S_ISREG(os.lstat(os.path.join(self.folder, name)).st_mode)
+        except OSError:
+            return False
+
+
+def stem_of(name: bytes) -> str:
+    """A name without its last suffix, in lower case."""
+    return os.path.splitext(os.fsdecode(name))[0].lower()
+
+
+def is_sidecar(name: bytes, picture: bytes) -> bool:
+    """Whether `name` is that of an XMP sidecar of this picture: IMG.JPG.xmp or IMG.xmp, whatever the case."""
+    stem, suffix = os.path.splitext(os.fsdecode(name).lower())
+    return suffix[1:] == XMP and stem in (os.fsdecode(picture).lower(), stem_of(picture))
 
 
 def sidecars_of(path: bytes) -> list[bytes]:
     """The sidecars that are there, IMG.JPG.xmp before IMG.xmp: the first one is of this picture alone."""
-    stem = os.path.splitext(path)[0]
-    names = dict.fromkeys(base + suffix for base in (path, stem) for suffix in (b".xmp", b".XMP"))
-    found: list[bytes] = []
-    for name in names:
-        # Where case is folded, two spellings are one file.
-        if os.path.isfile(name) and not any(os.path.samefile(name, other) for other in found):
-            found.append(name)
-    return found
+    folder, name = os.path.split(path)
+    bases = (name, os.path.splitext(name)[0])
+    try:
+        names = [other for other in listing_of(folder).beside(name) if is_sidecar(other, name)]
+    except OSError:
+        # A folder that may not be listed may still be read from.
+        names = [*dict.fromkeys(base + suffix for base in bases for suffix in (b".xmp", b".XMP"))]
+    names.sort(key=lambda other: _strangeness(other, bases))
+    found = (os.path.join(folder, other) for other in names)
+    return [sidecar for sidecar in found if os.path.isfile(sidecar)]
 
 
 def sidecar_for(path: bytes) -> bytes:
@@ -28,11 +76,39 @@ def sidecar_for(path: bytes) -> bytes:
     if there:
         return there[0]
     folder, name = os.path.split(path)
-    stem = os.path.splitext(name)[0]
     try:
-        others = [other for other in os.listdir(folder or b".") if other != name]
+        others = [other for other in listing_of(folder).beside(name) if other != name]
     except OSError:
         # A folder that may not be listed may hold another one.
         return path + b".xmp"
-    shared = any(os.path.splitext(other)[0] == stem and looks_like_picture(other) for other in others)
-    return (path if shared else os.path.join(folder, stem)) + b".xmp"
+    shared = any(stem_of(other) == stem_of(name) and looks_like_picture(other) for other in others)
+    return (path if shared else os.path.join(folder, os.path.splitext(name)[0])) + b".xmp"
+
+
+def listing_of(folder: bytes) -> Listing:
+    """The folder as it is now, listed again only where it has changed since. Raises OSError."""
+    folder = folder or b"."
+    changed = os.stat(folder).st_mtime_ns
+    if time.time_ns() - changed < _FRESH_NS:
+        return Listing(folder)
+    return _listed(folder, changed)
+
+
+@lru_cache(maxsize=64)
+def _listed(folder: bytes, changed: int) -> Listing:
+    return Listing(folder)
+
+
+def _stems(name: bytes) -> list[str]:
+    """The stems of all pictures that a name may go with."""
+    stems = [stem_of(name)]
+    while len(stems) < _AFTER_A_STEM and (shorter := os.path.splitext(stems[-1])[0]) != stems[-1]:
+        stems.append(shorter)
+    return stems
+
+
+def _strangeness(name: bytes, bases: tuple[bytes, bytes]) -> tuple[bool, bool, bool, bytes]:
+    """What puts one sidecar of a picture behind another: it is not of this one alone, or spelt otherwise."""
+    base, suffix = os.path.splitext(name)
+    own = os.fsdecode(base).lower() == os.fsdecode(bases[0]).lower()
+    return not own, base not in bases, suffix != b".xmp", name

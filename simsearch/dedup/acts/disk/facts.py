@@ -12,6 +12,8 @@ from simsearch.media.files import OpenFile
 CHANGED = "it has changed since the plan was made"
 GONE = "it is gone"
 LINKED = "it is a link"
+OTHER_DISK = "on another disk"
+TOO_LONG = "its new place would have too long a name"
 
 
 def read_facts(path: str) -> FileFacts:

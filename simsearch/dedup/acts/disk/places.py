@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Collection, Sequence
 
-from simsearch.paths import canonical, join, relative
+from simsearch.paths import canonical, join, relative, text
 
 TRASH = b".simsearch-trash"
+_NUMBER = re.compile(rb" \(([1-9][0-9]{0,8})\)")
 NOTES = b"simsearch-undo.jsonl"
 """In a run's folder of a trash: what is needed to take back what lies there."""
 
@@ -55,6 +57,12 @@ class Places:
             return self.aside_of(path)
         return join(self.to, relative(path, root) or os.path.basename(path))
 
+    def link_text(self, path: bytes, keeper: bytes) -> str:
+        """What a symlink at `path` says: within one root, which may be moved as a whole, a relative path."""
+        if self.root_of(keeper) != self.root_of(path):
+            return text(keeper)
+        return text(os.path.relpath(keeper, os.path.dirname(path)))
+
     def trash_for(self, target: bytes) -> bytes | None:
         """The run's folder whose notes tell of `target`; None for a place where this run has no business."""
         if self.to is not None and relative(target, self.to):
@@ -92,6 +100,14 @@ def free_names(targets: Sequence[bytes], taken: Collection[bytes]) -> list[bytes
         number += 1
         names = [_numbered(target, len(stem), number) for target in targets]
     return names
+
+
+def are_named(names: Sequence[bytes], targets: Sequence[bytes]) -> bool:
+    """Whether these are names that `free_names` may give to `targets`."""
+    length = min(len(_stem(os.path.basename(target))) for target in targets)
+    found = _NUMBER.match(os.path.basename(names[0])[length:])
+    numbered = [] if found is None else [_numbered(target, length, int(found[1])) for target in targets]
+    return list(names) in (list(targets), numbered)
 
 
 def _numbered(target: bytes, length: int, number: int) -> bytes:

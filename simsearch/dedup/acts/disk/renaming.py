@@ -6,11 +6,12 @@ import contextlib
 import ctypes
 import errno
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from functools import cache
 
-from simsearch.storage.disk.durable import BINARY, write_at
+from simsearch.storage.disk.durable import BINARY, sync_names, write_at
 
 _AT_FDCWD = -100
 _NOREPLACE = 1
@@ -64,39 +65,21 @@ def _told(call: Callable[[bytes, bytes], int]) -> Callable[[bytes, bytes], int]:
     return lambda source, target: ctypes.get_errno() if call(source, target) else 0
 
 
-def sync_names(folder: bytes) -> None:
-    """Make the names in `folder` durable. Windows cannot open a folder, and NTFS logs names by itself."""
-    if sys.platform == "win32":
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    except OSError as exc:
-        # Some network file systems refuse to sync a folder; there is nothing more to ask of them.
-        if exc.errno != errno.EINVAL:
-            raise
-    finally:
-        os.close(fd)
+def write_whole(path: bytes, data: bytes) -> None:
+    """Write a file whole or not at all, in the place of an earlier one, and have it on the disk.
 
-
-def write_new(path: bytes, data: bytes, *, temporary: bytes | None = None, replace: bool = False) -> None:
-    """Write a file whole or not at all, by way of a temporary name, and have it on the disk.
-
-    Raises FileExistsError where the name is taken, unless `replace`; any other OSError.
+    It is written under a temporary name that nothing had. Raises OSError.
     """
-    part = temporary if temporary is not None else path + b".part"
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | BINARY, 0o644)
+    part = b"%s.%s.part" % (path, secrets.token_hex(4).encode())
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o644)
     try:
         try:
             write_at(fd, data, 0)
             os.fsync(fd)
         finally:
             os.close(fd)
-        if replace:
-            os.replace(part, path)
-            sync_names(os.path.dirname(path) or b".")
-        else:
-            rename_new(part, path)
+        os.replace(part, path)
+        sync_names(os.path.dirname(path) or b".")
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(part)

@@ -9,12 +9,23 @@ import shutil
 import stat as modes
 import sys
 
-from simsearch.dedup.acts.disk.facts import CHANGED, digest_of, identity, is_at, is_regular, objection
+from simsearch.dedup.acts.disk.facts import (
+    CHANGED,
+    OTHER_DISK,
+    TOO_LONG,
+    digest_of,
+    identity,
+    is_at,
+    is_regular,
+    objection,
+)
 from simsearch.dedup.acts.disk.renaming import make_folder, missing_folders, remove_name, rename_new
 from simsearch.dedup.acts.records import LINKS, Step
 from simsearch.storage.disk.durable import BINARY, write_at
 
 MISSING = "it is neither where it went nor where it was"
+NO_LINKS = "no such link can be made here"
+_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 
 
 def perform(step: Step, run: str, data: bytes = b"") -> None:
@@ -36,6 +47,17 @@ def perform(step: Step, run: str, data: bytes = b"") -> None:
         _merge(step, part, data)
     else:
         _link(step, part)
+
+
+def refusal(step: Step, exc: OSError) -> str | None:
+    """Why a disk will never do a step, so that its file is left; None for what can be mended."""
+    if exc.errno == errno.EEXIST:
+        return f"there is another file already at {step.target}"
+    if exc.errno == errno.EXDEV:
+        return OTHER_DISK
+    if exc.errno == errno.ENAMETOOLONG:
+        return TOO_LONG
+    return f"{NO_LINKS}: {exc.strerror}" if step.what in LINKS and exc.errno in _NO_LINKS else None
 
 
 def restore(step: Step, run: str, *, sure: bool) -> str | None:
@@ -132,7 +154,8 @@ def _merge(step: Step, part: bytes, data: bytes) -> None:
     source = _raw(step.source)
     if digest_of(source) == step.text:
         return
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | BINARY, 0o644)
+    _remove_part(part, step)
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o644)
     try:
         write_at(fd, data, 0)
         os.fsync(fd)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 from simsearch.dedup.acts.disk import facts as disk
 from simsearch.dedup.acts.disk.places import TRASH, Places
-from simsearch.dedup.acts.planning.companions import Family, family_of, is_raw
-from simsearch.dedup.acts.records import ACTED_ON, LINKS, FileFacts, Left
-from simsearch.dedup.records import DuplicateGroup, DuplicatePhoto
+from simsearch.dedup.acts.planning.companions import Family, family_in, is_raw
+from simsearch.dedup.acts.records import LINKS, FileFacts, Left
+from simsearch.dedup.metadata.sidecars import listing_of
+from simsearch.dedup.records import COPIES, DuplicateGroup, DuplicatePhoto
 from simsearch.errors import PhotoUnreadable
 from simsearch.paths import canonical, relative
 
 UNSURE = "look at it first"
 OTHER_BYTES = "not the same bytes: a link would lose this version"
-OTHER_DISK = "on another disk"
 IN_REFERENCE = "in a reference folder"
 LINK_TO_KEEPER = "a link to the keeper itself"
 SAME_INODE = "same inode as the keeper"
@@ -46,7 +46,6 @@ class Scene:
         reference: folders that are never touched.
         keepers: facts of the keeper of each group, or why it cannot be one.
         kept: (device, inode) of every keeper.
-        families: what was listed already.
     """
 
     places: Places
@@ -54,15 +53,11 @@ class Scene:
     reference: tuple[bytes, ...]
     keepers: list[FileFacts | str] = field(default_factory=list)
     kept: set[tuple[int, int]] = field(default_factory=set)
-    families: dict[tuple[bytes, str], Family] = field(default_factory=dict)
 
     def family(self, path: str) -> Family:
-        """The family of a picture, listed once. Raises OSError."""
+        """The family of a picture. Raises OSError where its folder cannot be listed."""
         folder, name = os.path.split(os.fsencode(path))
-        key = (folder, os.path.splitext(os.fsdecode(name))[0].lower())
-        if key not in self.families or name not in self.families[key].pictures:
-            self.families[key] = family_of(os.fsencode(path))
-        return self.families[key]
+        return family_in(listing_of(folder), name)
 
     def is_reference(self, path: str) -> bool:
         """Whether a path is in a folder that is never touched."""
@@ -146,7 +141,7 @@ def _judged(scene: Scene, number: int, photo: DuplicatePhoto, keeper: FileFacts)
         if photo.level != "bytes" or facts.sha256 != keeper.sha256:
             return OTHER_BYTES
         other_disk = scene.action == "hardlink" and facts.device != keeper.device
-        return OTHER_DISK if other_disk else Candidate(number, photo.level, facts, keeper)
+        return disk.OTHER_DISK if other_disk else Candidate(number, photo.level, facts, keeper)
     if _is_same_shot(scene, path, keeper.path):
         return SAME_SHOT
     if is_raw(os.fsencode(path)) == is_raw(os.fsencode(keeper.path)):
@@ -158,7 +153,7 @@ def _judged(scene: Scene, number: int, photo: DuplicatePhoto, keeper: FileFacts)
 def _place(scene: Scene, photo: DuplicatePhoto, keeper: FileFacts) -> str | None:
     """Why a member is left, from its place and what kind of file it is."""
     raw, own = os.fsencode(photo.path), disk.identity(photo.path)
-    if photo.level not in ACTED_ON:
+    if photo.level not in COPIES:
         return UNSURE
     if scene.places.root_of(raw) is None or TRASH in raw.split(b"/"):
         return OUTSIDE

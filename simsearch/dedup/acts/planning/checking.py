@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-from simsearch.dedup.acts.disk.places import TRASH, Places
-from simsearch.dedup.acts.planning.companions import belongs, family_of, is_raw, is_video
+from simsearch.dedup.acts.disk.places import TRASH, Places, are_named
+from simsearch.dedup.acts.planning.companions import Family, belongs, is_raw, is_video
 from simsearch.dedup.acts.planning.units import belongings
 from simsearch.dedup.acts.records import (
-    ACTED_ON,
     LINKS,
     Companion,
     FileFacts,
@@ -18,12 +18,29 @@ from simsearch.dedup.acts.records import (
     PlannedGroup,
     PlannedMerge,
 )
+from simsearch.dedup.records import COPIES
 from simsearch.errors import ActRefused
 from simsearch.media.formats import looks_like_picture
+from simsearch.paths import canonical, relative, text
 
 
-def check_plan(plan: Plan, places: Places) -> None:
-    """Raises ActRefused for a plan that `make_plan` would not make for these roots."""
+def check_destination(to: bytes, index: Path, reference: Sequence[bytes]) -> None:
+    """Raises ActRefused for a folder that nothing is moved to."""
+    if os.path.lexists(to) and not os.path.isdir(to):
+        raise ActRefused(f"{text(to)} is no folder. Name another one with --to FOLDER")
+    refused = [*reference, canonical(index)]
+    inside = any(relative(to, place) is not None for place in refused)
+    if os.path.dirname(to) == to or TRASH in to.split(b"/") or inside:
+        raise ActRefused(
+            f"Nothing is moved to {text(to)}: it is a whole disk, a trash, a reference folder or the index. "
+            "Name another folder with --to FOLDER"
+        )
+
+
+def check_plan(plan: Plan, places: Places, index: Path) -> None:
+    """Raises ActRefused for a plan that `make_plan` would not make for these roots and this index."""
+    if places.to is not None:
+        check_destination(places.to, index, ())
     going = [facts for group in plan.groups for file in group.files for facts in _facts(file)]
     kept = [keeper for group in plan.groups for keeper in _keepers(group)]
     paths, inodes = {facts.path for facts in going}, {(facts.device, facts.inode) for facts in going}
@@ -51,7 +68,7 @@ def place_objection(plan_action: str, facts: FileFacts, target: str, places: Pla
     return places.objection(os.fsencode(facts.path), os.fsencode(target), aside=aside)
 
 
-def company_objection(file: PlannedFile) -> str | None:
+def company_objection(file: PlannedFile, family_of: Callable[[bytes], Family]) -> str | None:
     """Why a unit is not whole any more: what belongs to its pictures now and is not planned, or to others."""
     planned = {os.path.basename(os.fsencode(facts.path)) for facts in _facts(file)}
     there = [facts for facts in _facts(file) if os.path.lexists(facts.path) and is_picture(facts)]
@@ -75,11 +92,15 @@ def is_picture(facts: FileFacts) -> bool:
 
 def _check_file(action: str, file: PlannedFile, places: Places) -> None:
     path = file.facts.path
-    for facts, target in [(file.facts, file.target), *((c.facts, c.target) for c in file.companions)]:
+    whole = [(file.facts, file.target), *((item.facts, item.target) for item in file.companions)]
+    for facts, target in whole:
         reason = place_objection(action, facts, target, places)
         if reason is not None:
             raise _refused(reason, facts.path)
-    if file.level not in ACTED_ON:
+    wanted = [places.target_of(os.fsencode(facts.path)) for facts, _ in whole]
+    if not are_named([os.fsencode(target) for _, target in whole], wanted):
+        raise _refused("it would go to another place than the one that its path gives it", path)
+    if file.level not in COPIES:
         raise _refused("it is not sure to be a copy", path)
     if action in LINKS:
         if file.companions or file.facts.sha256 != file.keeper.sha256:
@@ -111,6 +132,8 @@ def _check_merge(group: PlannedGroup, merge: PlannedMerge, places: Places) -> No
     reason = places.objection(sidecar, os.fsencode(merge.target), aside=True)
     if reason is None and merge.before is not None and merge.before.path != merge.sidecar:
         reason = "its facts are of another file"
+    if reason is None and not are_named([os.fsencode(merge.target)], [places.aside_of(sidecar)]):
+        reason = "it would go to another place than the one that its path gives it"
     if reason is not None:
         raise _refused(reason, merge.sidecar)
 

@@ -7,17 +7,19 @@ Google Takeout's `IMG.jpg.json` and `IMG.jpg.supplemental-metadata.json`, cut sh
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 
+from simsearch.dedup.metadata.sidecars import Listing, is_sidecar, stem_of
 from simsearch.media.formats import RAW_SUFFIXES, looks_like_picture
 
 DEVELOPED = frozenset(("jpg", "jpeg", "jpe", "heic", "heif", "hif"))
 """What a camera writes beside a RAW file, and what a Live Photo's still is."""
 
 VIDEO = "mov"
-_BY_STEM = ("xmp", "aae", "thm")
-_BY_NAME = ("xmp", "json")
-_TAKEOUT = "supplemental-metadata"
+_BY_STEM = ("aae", "thm")
+_TRUSTED_S, _SHARE, _FOLDERS = 1.0, 10, 64
+_TAKEOUT, _TAKEOUT_KIND = "supplemental-metadata", "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,41 +58,59 @@ def is_video(name: bytes) -> bool:
     return suffix(name) == VIDEO
 
 
-def family_of(path: bytes) -> Family:
-    """The family of the picture at `path`, as its folder is now; links and folders are no part of it.
+class Folders:
+    """Folders that a run takes files out of, each listed anew at least once a second.
 
-    Raises OSError where the folder cannot be listed.
+    What takes longer to list is believed ten times as long as that takes, so that no more than a tenth of the
+    time goes into it. A name that has gone meanwhile is never taken for one that is there.
     """
-    folder, own = os.path.split(path)
-    with os.scandir(folder) as entries:
-        names = sorted(
-            entry.name for entry in entries if entry.name == own or entry.is_file(follow_symlinks=False)
-        )
-    wanted = _stem(own)
-    pictures = tuple(name for name in names if name == own or (_is_picture(name) and _stem(name) == wanted))
+
+    def __init__(self) -> None:
+        self._listed: dict[bytes, tuple[Listing, float]] = {}
+
+    def family(self, path: bytes) -> Family:
+        """The family of the picture at `path`. Raises OSError where its folder cannot be listed."""
+        folder, name = os.path.split(path)
+        listing, until = self._listed.get(folder, (None, 0.0))
+        if listing is None or time.monotonic() > until:
+            listing = self._list(folder)
+        return family_in(listing, name)
+
+    def _list(self, folder: bytes) -> Listing:
+        if len(self._listed) >= _FOLDERS:
+            self._listed.clear()
+        began = time.monotonic()
+        listing = Listing(folder)
+        now = time.monotonic()
+        self._listed[folder] = listing, now + max(_TRUSTED_S, _SHARE * (now - began))
+        return listing
+
+
+def family_in(listing: Listing, own: bytes) -> Family:
+    """The family of the picture `own` of a listed folder; links and folders are no part of it."""
+    names = [name for name in listing.beside(own) if name == own or listing.is_file(name)]
+    wanted = stem_of(own)
+    pictures = tuple(name for name in names if name == own or (_is_picture(name) and stem_of(name) == wanted))
     owners: dict[bytes, tuple[bytes, ...]] = {}
     for name in names:
         if name not in pictures:
             found = tuple(picture for picture in pictures if belongs(name, picture))
             if found:
                 owners[name] = found
-    return Family(folder, pictures, owners)
+    return Family(listing.folder, pictures, owners)
 
 
 def belongs(name: bytes, picture: bytes) -> bool:
     """Whether a file of this name is a sidecar or the Live Photo's video of this picture."""
-    stem, kind = os.path.splitext(os.fsdecode(name).lower())
-    kind, full = kind[1:], os.fsdecode(picture).lower()
-    if stem == _stem(picture) and (kind in _BY_STEM or (kind == VIDEO and suffix(picture) in DEVELOPED)):
+    if is_sidecar(name, picture):
         return True
-    if kind not in _BY_NAME or not stem.startswith(full):
+    stem, kind, full = stem_of(name), suffix(name), os.fsdecode(picture).lower()
+    if stem == stem_of(picture) and (kind in _BY_STEM or (kind == VIDEO and suffix(picture) in DEVELOPED)):
+        return True
+    if kind != _TAKEOUT_KIND or not stem.startswith(full):
         return False
     rest = stem[len(full) :]
-    return not rest or (kind == "json" and rest[0] == "." and _TAKEOUT.startswith(rest[1:]))
-
-
-def _stem(name: bytes) -> str:
-    return os.path.splitext(os.fsdecode(name))[0].lower()
+    return not rest or (rest[0] == "." and _TAKEOUT.startswith(rest[1:]))
 
 
 def _is_picture(name: bytes) -> bool:

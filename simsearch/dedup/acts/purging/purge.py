@@ -6,14 +6,15 @@ import os
 from collections.abc import Callable
 
 from simsearch.dedup.acts.disk.facts import Keepers, is_at
-from simsearch.dedup.acts.disk.renaming import remove_name, sync_names
+from simsearch.dedup.acts.disk.renaming import remove_name
 from simsearch.dedup.acts.journal import Journal
 from simsearch.dedup.acts.purging import system_trash
 from simsearch.dedup.acts.records import ActReport, Left, Step
-from simsearch.dedup.acts.runs import journal_path, report_of, run_folder
+from simsearch.dedup.acts.runs import command, journal_path, report_of, run_folder, stopped
 from simsearch.dedup.acts.undo import clear_trash
 from simsearch.engine.index import Index
-from simsearch.errors import ActRefused, ActStopped, NotIndexed
+from simsearch.errors import ActRefused, NotIndexed
+from simsearch.storage.disk.durable import sync_names
 from simsearch.storage.lock import WriterLock
 
 Progress = Callable[[int, int], None]
@@ -40,7 +41,8 @@ def purge(
         if history.phase not in ("applied", "purging", "purged"):
             raise ActRefused(
                 f"The run {run} is not applied ({history.state}), so nothing of it was purged. "
-                f"Apply it first, or take it back: simsearch undo {run}"
+                f"Apply it first: {command('dedup --apply', run, index.path)}; or take it back: "
+                f"{command('undo', run, index.path)}"
             )
         if history.action == "move":
             raise ActRefused(
@@ -51,10 +53,11 @@ def purge(
         try:
             left = _purge(journal, permanently, progress)
         except OSError as exc:
-            raise ActStopped(
-                f"Stopped: {exc.strerror or exc} ({exc.filename}). What is not purged is still set aside. "
-                f"Mend that and go on with: simsearch purge {run}"
-            ) from exc
+            for_good = command("purge --permanently", run, index.path)
+            ways = [f"go on with: {for_good if permanently else command('purge', run, index.path)}"]
+            if isinstance(exc, system_trash.TrashRefused):
+                ways.append(f"delete for good with: {for_good}")
+            raise stopped(exc, "What is not purged is still set aside", *ways) from exc
         return report_of(history, left, "purged")
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from typing import cast
 
-from simsearch.errors import ActStopped, ExtraMissing
+from simsearch.errors import ExtraMissing
+
+
+class TrashRefused(OSError):
+    """The system's trash does not take a file, which lies where it was."""
 
 
 def give(path: str) -> None:
-    """Move a file to the trash of the system. Raises ExtraMissing, ActStopped."""
+    """Move a file to the trash of the system. Raises ExtraMissing, TrashRefused."""
     send = _library()
     try:
         send(os.fsencode(path) if os.name == "posix" else path)
     except OSError as exc:
-        raise ActStopped(
-            f"The system's trash does not take {path}: {exc.strerror or exc}. Nothing is lost; run the same "
-            "command again, or delete for good with: simsearch purge RUN --permanently"
-        ) from exc
+        reason = f"the system's trash does not take a file: {exc.strerror or exc}"
+        raise TrashRefused(exc.errno or errno.EIO, reason, path) from exc
 
 
 def check() -> None:
