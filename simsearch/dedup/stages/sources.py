@@ -55,7 +55,7 @@ class PictureSet:
     below: bytes | None
 
     def skipped(self) -> tuple[Skipped, ...]:
-        """The files of the set that are no part of it, because they could not be read when they were indexed."""
+        """The files below the folder that could not be read when they were indexed."""
         return tuple(file for file in self.index.skipped() if self._counts(file.path))
 
     def collection(self) -> Collection:
