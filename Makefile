@@ -53,8 +53,11 @@ bench: $(VENV)/.demo-installed
 	$(BIN)/python -m benchmarks search --peers
 	$(BIN)/python -m benchmarks startup $(if $(BENCH_PHOTOS),--folder $(BENCH_PHOTOS)) \
 		$(if $(BENCH_WEIGHTS),--model resnet50 --weights $(BENCH_WEIGHTS))
-	$(if $(BENCH_NUMBERED),$(BIN)/python -m benchmarks dedup --peers --photos $(BENCH_NUMBERED) \
-		$(if $(BENCH_LARGE),--shots $(BENCH_LARGE)) $(if $(BENCH_WEIGHTS),--weights $(BENCH_WEIGHTS)))
+	$(if $(BENCH_NUMBERED),$(BIN)/python -m benchmarks dedup --part quality --part cost --peers \
+		--photos $(BENCH_NUMBERED) $(if $(BENCH_LARGE),--shots $(BENCH_LARGE)) \
+		$(if $(BENCH_WEIGHTS),--weights $(BENCH_WEIGHTS)))
+	$(if $(BENCH_NUMBERED),$(BIN)/python -m benchmarks dedup --part auto --part groups \
+		--photos $(BENCH_NUMBERED) $(if $(BENCH_LARGE),--shots $(BENCH_LARGE)))
 	$(BIN)/python -m benchmarks docs
 
 # Known flaws of the packages that the tests run with; it asks PyPI.

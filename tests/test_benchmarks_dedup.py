@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +15,16 @@ from conftest import picture
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
+from benchmarks.dedup.case import dedup
 from benchmarks.dedup.data import COPIES, DataMissing, Query, Task, build
 from benchmarks.dedup.edits import EDITS, chance_of
 from benchmarks.dedup.parts import auto, groups
 from benchmarks.dedup.parts.cost import made, tables
+from benchmarks.dedup.parts.cost.case import counts
 from benchmarks.dedup.parts.cost.children import child
 from benchmarks.dedup.parts.cost.tables import Measured, held_at, scaled
 from benchmarks.dedup.parts.settings import Settings
-from benchmarks.dedup.peers import CopyPeer
+from benchmarks.dedup.peers import PEERS, CopyPeer
 from benchmarks.dedup.quality import compare
 from benchmarks.dedup.scores import (
     Answers,
@@ -32,8 +37,11 @@ from benchmarks.dedup.scores import (
     summary,
 )
 from benchmarks.machine import Cost
+from benchmarks.peers.asking import SECONDS, ask
 from benchmarks.peers.environments import PeerMissing
 from benchmarks.peers.scripts.dedup.answering import Files, by_bits, by_cosine
+from benchmarks.report import RESULTS, load
+from simsearch.dedup.verify import classifier
 
 SIZE = (96, 64)
 
@@ -189,7 +197,7 @@ def test_files_that_are_there_are_kept_and_more_begin_with_the_same(numbered: Pa
 def test_photos_without_numbers_are_refused(tmp_path: Path) -> None:
     picture(1).save(tmp_path / "beach.jpg")
     with pytest.raises(DataMissing, match="called by a number"):
-        build(tmp_path, tmp_path / "out", "report")
+        build(tmp_path, tmp_path / "out", "report", 1)
 
 
 # Figures
@@ -329,6 +337,32 @@ def test_the_tables_hold_ours_the_peers_and_the_reason_of_a_missing_one() -> Non
     assert all(row[-1] == "yes" for row in bars.rows)
     assert figures["methods"]["other"]["wrong"] == ()
     assert "12 edited photos and 3 unedited ones" in whole.title
+    assert by_edit.note == "Thresholds in this run, each by the method's own score: simsearch 1, other inf."
+
+
+def test_a_peer_that_wants_to_fetch_something_is_told_of_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIMSEARCH_BENCH", str(tmp_path))
+    monkeypatch.setattr("benchmarks.peers.asking.SCRIPTS", tmp_path)
+    error = "<urlopen error [Errno -3] Temporary failure in name resolution>"
+    (tmp_path / "fetches.py").write_text(f"import urllib.error\nraise urllib.error.URLError({error!r})\n")
+    (tmp_path / "fails.py").write_text("raise ValueError('no such mode')\n")
+    with pytest.raises(PeerMissing, match=r"^its weights could not be downloaded here$"):
+        ask(Path(sys.executable), "fetches.py", [])
+    with pytest.raises(PeerMissing, match=r"^ValueError: no such mode$"):
+        ask(Path(sys.executable), "fails.py", [])
+
+
+def test_a_peer_has_the_time_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMSEARCH_BENCH", str(tmp_path))
+    monkeypatch.setattr("benchmarks.peers.asking.SCRIPTS", tmp_path)
+    (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(60)\n")
+    with pytest.raises(PeerMissing, match=r"^not done within 1 s$"):
+        ask(Path(sys.executable), "sleeps.py", [], 1.0)
+    assert {peer.name: peer.seconds for peer in PEERS if peer.seconds != SECONDS} == {
+        "imagededup CNN, ResNet-50": 7200.0
+    }
 
 
 # Parts: thresholds, groups, cost
@@ -337,6 +371,15 @@ def test_the_tables_hold_ours_the_peers_and_the_reason_of_a_missing_one() -> Non
 SETTINGS = Settings(
     Path("in/photos"), None, Path("in/w.pth"), "report", 5, True, 20, (2000, 100_000), 50, Path("in/real")
 )
+
+
+def test_the_default_is_what_the_published_results_were_made_with() -> None:
+    [option] = [p for p in dedup.params if p.name == "per_class"]
+    assert option.default == 10
+    for part in ("quality", "auto"):
+        whole, _ = load(RESULTS / f"dedup-{part}.json")
+        assert "--per-class 10" in whole["command"]
+        assert ("--weights" in whole["command"]) is (part == "quality")
 
 
 def test_commands_name_what_a_part_goes_by() -> None:
@@ -436,6 +479,19 @@ def test_made_hashes_are_real_ones_and_near_ones(tmp_path: Path) -> None:
         assert (bits == bits[0]).all()
 
 
+def test_half_of_the_smallest_number_is_measured_for_the_peer_alone() -> None:
+    assert counts(SETTINGS) == [1000, 2000, 100_000]
+    assert counts(replace(SETTINGS, peers=False)) == [2000, 100_000]
+
+
+def test_the_classifier_tells_how_it_was_trained() -> None:
+    text = Path(classifier.__file__).with_name(classifier.FILE).read_text(encoding="utf-8")
+    told = json.loads(text)
+    words = told["provenance"]["command"].split()
+    assert words[words.index("--name") + 1] == told["name"]
+    assert set(told["provenance"]["candidates"]) == {"vectors", "words", "hashes"}
+
+
 def test_a_measurement_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     np.save(tmp_path / made.HASHES, np.random.default_rng(0).integers(0, 256, (50, 8, 32), dtype=np.uint8))
     told = child("candidates", "hashes", tmp_path, 200)
@@ -464,12 +520,12 @@ def neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("neighbours")
 def test_scaling_is_arithmetic() -> None:
     found = scaled(TOLD, 1000.0)
-    assert found["pairs"] == pytest.approx(20 * 48 / 32 * 100_000)
-    assert found["reading"] == pytest.approx(0.04 * 100_000)
-    assert found["comparing"] == pytest.approx(0.005 * 3_000_000)
-    assert found["rest"] == pytest.approx(500)
-    assert found["all"] == pytest.approx(4000 + 1000 + 15_000 + 500)
-    assert scaled(TOLD, None)["all"] is None
+    assert found.pairs == pytest.approx(20 * 48 / 32 * 100_000)
+    assert found.reading == pytest.approx(0.04 * 100_000)
+    assert found.comparing == pytest.approx(0.005 * 3_000_000)
+    assert found.rest == pytest.approx(500)
+    assert found.whole == pytest.approx(4000 + 1000 + 15_000 + 500)
+    assert scaled(TOLD, None).whole is None
 
 
 def candidates_told(rows: int, cpu: float, peak: float) -> dict[tuple[str, int], dict[str, float]]:

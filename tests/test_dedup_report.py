@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,8 +37,9 @@ from simsearch.records import Skipped
 from simsearch.report.duplicates import machine
 from simsearch.report.duplicates.acts import act_lines, left_lines, plan_table, runs_table
 from simsearch.report.duplicates.page import groups_page, leaks_page
+from simsearch.report.duplicates.progress import StageProgress
 from simsearch.report.duplicates.table import comparison_lines, groups_table, leaks_table
-from simsearch.report.duplicates.words import score_words
+from simsearch.report.duplicates.words import score_words, threshold_words
 from simsearch.report.machine import to_json
 from simsearch.report.names import visible
 from simsearch.report.table import Screen
@@ -151,6 +153,45 @@ def test_only_what_is_certain_is_1(score: float, shown: str) -> None:
     assert score_words(score) == shown
 
 
+@pytest.mark.parametrize(
+    ("threshold", "shown"),
+    [
+        (0.96075, "0.9608"),
+        (0.96074999, "0.9608"),
+        (0.9, "0.9000"),
+        (0.29, "0.2900"),
+        (0.99995, "0.99995"),
+        (1 - 1e-9, "0.999999999"),
+        (1.0, "1.0000"),
+    ],
+)
+def test_a_threshold_is_rounded_up(threshold: float, shown: str) -> None:
+    assert threshold_words(threshold) == shown
+    assert float(shown) >= threshold - 1e-12
+    assert f"copies from {shown} on\n" in comparison_lines(
+        Comparison("/a", "/b", "near", 1.0, threshold, False, 0)
+    )
+
+
+def test_of_equal_bytes_and_pixels_no_score_is_told() -> None:
+    exact = DuplicateReport("/i", 1.0, 10, 5, (COPIES,), (), 0)
+    assert groups_table(exact).splitlines()[-1].endswith("; 10 photos, 5 pairs compared")
+
+
+def test_progress_follows_a_total_that_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with StageProgress(terminal) as progress:
+        progress.update("indexing", 1, 2)
+        progress.update("indexing", 7, 200)
+    assert "Indexing" in terminal.getvalue()
+    assert "7/200" in terminal.getvalue()
+
+
 def test_a_long_report_is_cut_and_says_so() -> None:
     many = groups_table(report(*[group(f"/{n}.jpg", photo(f"/{n}b.jpg")) for n in range(25)]))
     assert many.count("Group ") == 20
@@ -161,7 +202,8 @@ def test_a_long_report_is_cut_and_says_so() -> None:
 
 
 def test_doubtful_copies_are_counted_apart() -> None:
-    assert "/i: 0 copies of 0 B, 1 to look at" not in groups_table(report(COPIES))
+    assert "to look at" not in groups_table(report(COPIES))
+    assert "2 copies of 11.0 kB in 2 groups, 1 to look at" in groups_table(report(COPIES, DOUBTFUL))
     assert "0 copies of 0 B in 1 group, 1 to look at" in groups_table(report(DOUBTFUL))
     nothing = report(failed=(), silenced=0, compared=0)
     assert groups_table(nothing) == "/i: no copies found; 1,234 photos, 0 pairs compared\n"
@@ -176,11 +218,11 @@ def test_no_name_moves_the_cursor() -> None:
 def test_leaks_are_counted_in_test_pictures() -> None:
     leaks = (
         Leak("/t/1.jpg", "/a.jpg", "bytes", 1.0),
-        Leak("/t/1.jpg", "/b.jpg", "near", 0.97),
+        Leak("/t/3.jpg", "/b.jpg", "near", 0.97),
         Leak("/t/2.jpg", "/c.jpg", "probably", 0.6),
     )
     text = leaks_table(LeakReport("/train", "/test", 0.9, 1000, 50, leaks, ()))
-    last = "1 test file found among 1,000 training photos, 1 more to look at; 50 test photos looked up"
+    last = "2 test files found among 1,000 training photos, 1 more to look at; 50 test photos looked up"
     assert text.splitlines()[-1] == last
     assert re.search(r"same bytes +1\.0000 +/t/1\.jpg +/a\.jpg", text)
     none = LeakReport("/train", "/test", 0.9, 10, 0, (), (Skipped("/x", "gone", True),))
@@ -229,17 +271,30 @@ def test_a_plan_says_what_goes_where_and_what_is_left() -> None:
             "leave 1 file"
         ],
     ]
-    assert "replace by a hard link" in plan_table(plan("hardlink"))
+    linked = plan_table(plan("hardlink"))
+    assert re.search(r"replace by a hard link +/p/b\.jpg \(the old file is kept as /p/T/b\.jpg\)", linked)
     assert "and 3 more groups; --json shows all" in plan_table(plan(groups=23))
 
 
-def test_what_an_act_did() -> None:
-    done = ActReport("RUN", "set-aside", "applied", 2, 1, 1500, (Left("/x\x1b", "changed"),), ("/p/T",))
+def test_a_plan_that_does_nothing_names_no_run() -> None:
+    left = PlannedGroup("/p/a.jpg", "kept: x", "near", (), (Left("/p/c.jpg", "probably a copy"),), None)
+    nothing = Plan(1, "20260101-000000-abcdef", "/i", "hardlink", None, (left,))
+    assert plan_table(nothing).splitlines()[-1] == "Nothing to put hard links in place of; leave 1 file"
+    nothing = Plan(1, "20260101-000000-abcdef", "/i", "move", "/to", ())
+    assert plan_table(nothing) == "Nothing to move\n"
+
+
+def test_what_an_act_did(tmp_path: Path) -> None:
+    left, trash = (Left("/x\x1b", "changed"),), (str(tmp_path), str(tmp_path / "gone"))
+    done = ActReport("RUN", "set-aside", "applied", 2, 1, 1500, left, trash)
     assert "".join(act_lines(done, "set aside")) == (
-        "RUN: 2 pictures and 1 file beside them set aside, 1.5 kB; it is applied now\n  in /p/T\n"
+        f"RUN: 2 pictures and 1 file beside them set aside, 1.5 kB; it is applied now\n  in {tmp_path}\n"
     )
-    assert list(left_lines(done.left)) == ["Left /x\\x1b: changed"]
-    assert list(left_lines(done.left * 25))[-1] == "… and 5 more: see --json"
+    partly = ActReport("RUN", "set-aside", "partly", 1, 0, 500, left, ())
+    assert "".join(act_lines(partly, "put back")) == "RUN: 1 picture put back, 500 B; it is partly done now\n"
+    assert list(left_lines(())) == []
+    assert list(left_lines(done.left)) == ["Left /x\\x1b: changed", "1 file was left."]
+    assert list(left_lines(done.left * 25))[-2:] == ["… and 5 more: see --json", "25 files were left."]
 
 
 def test_runs_are_listed() -> None:

@@ -6,9 +6,8 @@ from functools import partial
 from pathlib import Path
 
 import click
-import numpy as np
 
-from benchmarks.dedup.data import HALVES, DataMissing, Task, build
+from benchmarks.dedup.data import HALVES, DataMissing, Task
 from benchmarks.dedup.parts.auto import auto
 from benchmarks.dedup.parts.cost.case import cost
 from benchmarks.dedup.parts.groups import groups
@@ -17,7 +16,6 @@ from benchmarks.dedup.peers import PEERS
 from benchmarks.dedup.quality import Method, compare
 from benchmarks.dedup.scores import Answers
 from benchmarks.machine import Cost, timed
-from benchmarks.peers.environments import bench_folder
 from benchmarks.report import Report, emit
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -26,13 +24,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 def quality(settings: Settings) -> Report:
     """Edited copies of some photos, searched among all, by simsearch and, if asked for, by its peers."""
-    task = build(
-        settings.photos,
-        bench_folder() / "dedup" / settings.half,
-        settings.half,
-        settings.per_class,
-        shot_folder=settings.shots,
-    )
+    task = settings.task()
     methods: dict[str, Method] = {"simsearch": partial(_own, task, settings.weights)}
     if settings.peers:
         files = task.originals, [query.path for query in task.asked]
@@ -56,7 +48,7 @@ PARTS = {"quality": quality, "auto": auto, "groups": groups, "cost": cost}
     show_default=True,
     help="Classes to edit photos of.",
 )
-@click.option("--per-class", default=20, show_default=True, help="So many photos of each class are edited.")
+@click.option("--per-class", default=10, show_default=True, help="So many photos of each class are edited.")
 @click.option("--draws", default=20, show_default=True, help="Of part auto.")
 @click.option(
     "--rows",
@@ -101,8 +93,6 @@ def _own(task: Task, weights: Path | None) -> tuple[Answers, str, Cost]:
 
     queries = [query.path for query in task.asked]
     with workplace() as place:
-        found, cost = timed(lambda: ours(task.originals, queries, place, weights))
-    columns = np.asarray(found, dtype=np.float64).reshape(-1, 3)
-    answers = Answers(columns[:, 0].astype(np.int64), columns[:, 1].astype(np.int64), columns[:, 2])
+        answers, cost = timed(lambda: ours(task.originals, queries, place, weights))
     model = "ResNet-50" if weights else "efficientnet_lite0"
     return answers, f"candidates by vectors of {model}, hashes and words, each verified", cost

@@ -76,7 +76,7 @@ def build(
     photos: Path,
     out: Path,
     half: str,
-    per_class: int = 10,
+    per_class: int,
     edits: Sequence[str] | None = None,
     shot_folder: Path | None = None,
 ) -> Task:

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from benchmarks.dedup.scores import Answers
 from simsearch.dedup.candidates.collection import Collection, collection_of
 from simsearch.dedup.candidates.pairs import Side, between
 from simsearch.dedup.features.collect import Collector
@@ -34,8 +37,8 @@ class Sides:
 
 def ours(
     originals: Sequence[Path], queries: Sequence[Path], folder: Path, weights: Path | None = None
-) -> list[tuple[int, int, float]]:
-    """(query, original, score) of every pair that was verified, by their places in the two lists.
+) -> Answers:
+    """The score of every pair that was verified, by places in the two lists.
 
     `weights` is a ResNet-50 checkpoint; without one the vectors are those of efficientnet_lite0.
     """
@@ -43,18 +46,20 @@ def ours(
         return answers(found)
 
 
-def answers(found: Sides) -> list[tuple[int, int, float]]:
-    """(query, original, score) of every pair of the sides that is compared, by their places in the lists."""
+def answers(found: Sides) -> Answers:
+    """The score of every pair of the sides that the product compares, by places in the lists."""
     base, asked = found.base.collection, found.asked.collection
     moved = (replace(picture, id=len(base) + picture.id) for picture in asked.pictures)
     judge = PairJudge([*base.pictures, *moved], found.sources, shipped(), Cuts(1.0, 1.0))
     pairs = ((len(base) + query, original) for query, original in between(found.base, found.asked))
-    return [
+    rows = [
         (query, original, pair.score)
         for pair in judge.judged(pairs)
         for original in found.numbers[0][pair.first]
         for query in found.numbers[1][pair.second - len(base)]
     ]
+    queries, originals, scores = np.asarray(rows, dtype=np.float64).reshape(-1, 3).T
+    return Answers(queries.astype(np.int64), originals.astype(np.int64), scores)
 
 
 @contextmanager

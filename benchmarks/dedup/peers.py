@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.dedup.scores import Answers
 from benchmarks.indexing.checkpoint import write_checkpoint
 from benchmarks.machine import Cost
-from benchmarks.peers.asking import REPO, ask
+from benchmarks.peers.asking import REPO, SECONDS, ask
 from benchmarks.peers.children import ChildFailed, run_child
 from benchmarks.peers.environments import PeerMissing, bench_folder, ensure, reason
 from benchmarks.peers.photos import CHECKPOINT, FASTDUP, TORCH
@@ -25,6 +25,9 @@ IMMACULATE = ("immaculate[sscd]==0.3.0", "pillow==13.0.0")
 ENSURE = (
     "import sys; from benchmarks.peers.environments import ensure; print(ensure(sys.argv[1], sys.argv[2:]))"
 )
+
+LONG = 7200.0
+"""Seconds for a peer that runs a large network on one picture after the other."""
 
 Version = tuple[int, int]
 
@@ -39,6 +42,7 @@ class CopyPeer:
         script: below scripts/dedup.
         arguments: after the task and the place of the answers; CHECKPOINT stands for the ResNet-50 weights.
         least: the oldest Python that it runs with.
+        seconds: until it is given up.
     """
 
     name: str
@@ -47,6 +51,7 @@ class CopyPeer:
     script: str
     arguments: tuple[str, ...] = ()
     least: Version = (3, 11)
+    seconds: float = SECONDS
 
     def answer(
         self, originals: Sequence[Path], queries: Sequence[Path], weights: Path | None
@@ -68,7 +73,7 @@ class CopyPeer:
             if CHECKPOINT in self.arguments:
                 write_checkpoint(weights, checkpoint)
             task.write_text(json.dumps(told), encoding="utf-8")
-            given = ask(python, f"dedup/{self.script}", [task, out, *arguments])
+            given = ask(python, f"dedup/{self.script}", [task, out, *arguments], self.seconds)
             with np.load(out) as kept:
                 answers = Answers(
                     kept["queries"].astype(np.int64),
@@ -88,7 +93,8 @@ PEERS = (
     CopyPeer("imagededup PHash", "torch_peers", TORCH, "imagededup_run.py", ("phash",)),
     CopyPeer("imagededup CNN as it comes", "torch_peers", TORCH, "imagededup_run.py", ("cnn",)),
     CopyPeer(
-        "imagededup CNN, ResNet-50", "torch_peers", TORCH, "imagededup_run.py", ("resnet50", CHECKPOINT)
+        *("imagededup CNN, ResNet-50", "torch_peers", TORCH, "imagededup_run.py", ("resnet50", CHECKPOINT)),
+        seconds=LONG,
     ),
     CopyPeer("fastdup", "fastdup", FASTDUP, "fastdup_run.py"),
     CopyPeer("Immaculate, SSCD", "immaculate", IMMACULATE, "immaculate_run.py", ("sscd",), (3, 12)),

@@ -137,7 +137,9 @@ def _edits(task: Task, scored: Sequence[Scored]) -> Table:
         (edit, kinds[edit], *(f"{result.by_edit.get(edit, 0.0):.3f}" for result in scored)) for edit in names
     )
     title = "Recall of each edit at each method's threshold of precision .99"
-    return Table(title, ("edit", "kind", *(result.name for result in scored)), rows)
+    thresholds = ", ".join(f"{result.name} {result.summary.threshold_99:.4g}" for result in scored)
+    note = f"Thresholds in this run, each by the method's own score: {thresholds}."
+    return Table(title, ("edit", "kind", *(result.name for result in scored)), rows, note)
 
 
 def _bars(task: Task, ours: Scored) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ QUIET = {
 """Each is read by a peer or by a package below one; offline they would wait for answers."""
 
 
+_FETCHING = re.compile(r"URLError|ConnectionError|MaxRetryError|name resolution|Name or service not known")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a peer's script told in its one line of JSON, and what the whole command cost."""
@@ -48,7 +52,13 @@ def ask(python: Path, script: str, arguments: Sequence[str | Path], seconds: flo
             finished = run_child(command, environment=environment, seconds=seconds)
             return Answer(dict(finished.answer()), finished.cost)
         except ChildFailed as exc:
-            raise PeerMissing(reason(str(exc))) from exc
+            raise PeerMissing(_why(str(exc))) from exc
+
+
+def _why(said: str) -> str:
+    """Why a peer failed: without network, what it fetches at its first use cannot come."""
+    line = reason(said)
+    return "its weights could not be downloaded here" if _FETCHING.search(line) else line
 
 
 @functools.cache

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,20 @@ from simsearch.errors import SimsearchError
 from simsearch.report.names import visible
 
 if TYPE_CHECKING:
+    from simsearch.cli.options import Common
     from simsearch.report.table import Screen
+
+_PAGE_STARTS = (b"<!doctype html", b"<html")
+
+
+def form_of(form: str | None, common: Common, null: bool = False) -> str:
+    """The format to answer in, of --format, --json and -0."""
+    if common.json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} contradict each other.")
+    form = "json" if common.json else form or "table"
+    if null and form != "paths":
+        raise click.UsageError("-0 goes with --format paths.")
+    return form
 
 
 def answer(chunks: Iterable[bytes]) -> None:
@@ -41,6 +55,45 @@ def note(line: str) -> None:
     # Without a place to write to, a note is lost; the answer is not.
     with suppress(OSError, AttributeError):
         print(visible(line), file=sys.stderr, flush=True)
+
+
+def check_page(html: str | None) -> None:
+    """Raises SimsearchError where a page would take the place of a file that is none."""
+    if html is None or not os.path.isfile(html):
+        return
+    try:
+        with open(html, "rb") as file:
+            start = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    except OSError:
+        # What cannot be read cannot be replaced either, mostly; writing it says why.
+        return
+    if start and not start.startswith(_PAGE_STARTS):
+        raise SimsearchError(
+            f"{html} is there already and is no HTML page, so it is not replaced. Name another file."
+        )
+
+
+def write_page(pieces: Iterable[str], html: str | None, browse: bool, name: str) -> None:
+    """Write a page to the file `html`, or to one called `name` in a new folder, and open it if wanted.
+
+    Raises SimsearchError when it cannot be written, or a file that is no page is there.
+    """
+    import tempfile
+
+    check_page(html)
+    try:
+        if html is None:
+            html = str(Path(tempfile.mkdtemp(prefix="simsearch-")) / name)
+        with open(html, "w", encoding="utf-8") as file:
+            file.writelines(pieces)
+    except OSError as exc:
+        raise SimsearchError(f"The page {html} cannot be written: {exc.strerror or exc}.") from exc
+    note(f"Wrote {html}")
+    if browse:
+        import webbrowser
+
+        if not webbrowser.open(Path(html).absolute().as_uri()):
+            note(f"No browser could be started; open {html} yourself.")
 
 
 def screen() -> Screen:

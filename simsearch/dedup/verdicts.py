@@ -89,7 +89,7 @@ class Verdicts:
         self.refresh()
 
     def forget(self, shas: Digests) -> int:
-        """Take back every verdict that any of these contents is part of; how many there were."""
+        """Take back every verdict and label that any of these contents is part of; how many there were."""
         forgotten = self._answers.forget(shas)
         self.refresh()
         return forgotten

@@ -131,11 +131,11 @@ class CountProgress:
             self._display.stop()
 
     def update(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done; nothing is drawn before the first call."""
+        """Show that `done` of `total`, which may grow, are done; nothing is drawn before the first call."""
         if self._task is None:
             self._task = self._display.add_task(self._verb, total=total)
             self._display.start()
-        self._display.update(self._task, completed=done)
+        self._display.update(self._task, completed=done, total=total)
 
     def note(self, line: str) -> None:
         """Print a line above the bar."""

@@ -20,6 +20,7 @@ from conftest import age, picture, simsearch
 
 from simsearch import index_folder
 from simsearch.cli import run
+from simsearch.dedup.calibration.curve import Calibration, Point
 from simsearch.dedup.records import (
     Comparison,
     DuplicateGroup,
@@ -125,13 +126,13 @@ def test_the_flags_reach_the_search(library: Path, finding: SimpleNamespace) -> 
         None,
     )
     assert (options.scope.within, options.scope.folders) == ((), "any")
-    flags = ["--exact", "--threshold", "auto", "--precision", ".95", "--workers", "2", "--same-folder"]
+    flags = ["--similar", "--threshold", "auto", "--precision", ".95", "--workers", "2", "--same-folder"]
     flags += ["--within", f"{photos}/a", "--within", f"{photos}/b", "--reference", f"{photos}/a"]
     flags += ["--prefer", f"{photos}/b", "--keep", "oldest", "--keep", "bytes", "--keep-path", "*.png"]
     assert run(["dedup", "-i", index, *flags]) == 0
     options = finding.options
     assert (options.reach, options.threshold, options.precision, options.workers) == (
-        "exact",
+        "similar",
         "auto",
         0.95,
         2,
@@ -172,7 +173,173 @@ def test_copies_are_found(library: Path, capfd: pytest.CaptureFixture[str]) -> N
     assert [member["level"] for member in group["photos"]][1:] == ["bytes", "near"]
 
 
+# dedup: options that contradict
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--exact", "--threshold", "auto"], "--exact asks for no score"),
+        (["--exact", "--threshold", ".9"], "--exact asks for no score"),
+        (["--exact", "--near"], "--exact and --near contradict each other."),
+        (["--similar", "--exact"], "--exact and --similar contradict each other."),
+        (["--across-folders", "--same-folder"], "--across-folders and --same-folder contradict each other."),
+        (["--label", "5", "--similar"], "--similar does not go with --label"),
+        (["--label", "5", "--exact"], "--exact does not go with --label"),
+        (["--precision", ".9"], "--precision goes with --threshold auto."),
+    ],
+)
+def test_what_contradicts_is_refused(
+    flags: list[str],
+    told: str,
+    library: Path,
+    finding: SimpleNamespace,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["dedup", "-i", str(library / "index"), *flags]) == 2
+    assert told in capfd.readouterr().err
+    assert finding.options is None
+
+
+@pytest.mark.parametrize("flag", ["--similar", "--same-folder"])
+def test_the_flag_that_was_given_beside_a_plan_is_named(flag: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["dedup", "--apply", "plan.json", flag]) == 2
+    assert f"Error: {flag} is for making a plan" in capfd.readouterr().err
+
+
+def test_the_same_flag_twice_contradicts_nothing(library: Path, finding: SimpleNamespace) -> None:
+    assert run(["dedup", "-i", str(library / "index"), "--exact", "--exact"]) == 0
+    assert finding.options.reach == "exact"
+
+
+def test_folders_narrow_what_is_asked_about(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        "simsearch.dedup.find.pairs_to_label", lambda index, options, **k: asked.append(options) or ()
+    )
+    assert run(["dedup", "-i", str(library / "index"), "--label", "5", "--across-folders"]) == 0
+    assert asked[0].scope.folders == "across"
+
+
+# Pages
+
+
+@pytest.mark.parametrize(
+    ("before", "replaced"),
+    [
+        (b"\x89PNG\r\n", False),
+        (b"my notes\n", False),
+        (b"", True),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<p>", True),
+        (b"<HTML>", True),
+    ],
+)
+@pytest.mark.parametrize("command", ["dedup", "leaks", "query"])
+def test_a_page_takes_the_place_of_a_page_alone(
+    command: str,
+    before: bytes,
+    replaced: bool,
+    library: Path,
+    finding: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    report = LeakReport("/train", "/test", 0.9, 10, 5, (), ())
+    monkeypatch.setattr("simsearch.dedup.leaks.find_leaks", lambda *a, **k: report)
+    given = {"leaks": ["/train", "/test"], "query": [str(library / "photos" / "a" / "one.png")]}
+    page = tmp_path / "page"
+    page.write_bytes(before)
+    done = run([command, *given.get(command, []), "-i", str(library / "index"), "--html", str(page)])
+    out, err = capfd.readouterr()
+    if replaced:
+        assert done == 0
+        assert page.read_bytes().startswith(b"<!doctype html>")
+    else:
+        assert (done, out) == (1, "")
+        assert f"{page} is there already and is no HTML page, so it is not replaced." in err
+        assert page.read_bytes() == before
+
+
 # leaks
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        ([], ("near", None, 0.99)),
+        (["--exact"], ("exact", None, 0.99)),
+        (["--threshold", "0.8"], ("near", 0.8, 0.99)),
+        (["--threshold", "auto", "--precision", "0.9"], ("near", "auto", 0.9)),
+    ],
+)
+def test_the_flags_reach_the_search_for_leaks(
+    flags: list[str], asked: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def find_leaks(train: str, test: str, options: Any, **callbacks: Any) -> LeakReport:
+        seen.append((train, test, callbacks["index"], options))
+        return LeakReport(train, test, 0.9, 10, 5, (), ())
+
+    monkeypatch.setattr("simsearch.dedup.leaks.find_leaks", find_leaks)
+    assert run(["leaks", "one", "two", "-i", "mine", *flags]) == 0
+    [(*given, options)] = seen
+    assert given == ["one", "two", "mine"]
+    assert (options.reach, options.threshold, options.precision) == asked
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--exact", "--threshold", "auto"], "--exact asks for no score"),
+        (["--precision", ".9"], "--precision goes with --threshold auto."),
+    ],
+)
+def test_what_contradicts_is_refused_of_leaks(
+    flags: list[str], told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["leaks", "/train", "/test", *flags]) == 2
+    assert told in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("flags", "code"), [([], 0), (["--strict"], 3)])
+def test_pictures_that_could_not_be_read_count_where_that_is_asked_for(
+    flags: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report = LeakReport("/train", "/test", 0.9, 10, 5, (), (Skipped("/bad.jpg", "truncated", False),))
+    monkeypatch.setattr("simsearch.dedup.leaks.find_leaks", lambda *a, **k: report)
+    assert run(["leaks", "/train", "/test", *flags]) == code
+    assert capfd.readouterr().err == "Skipped /bad.jpg: truncated\n"
+
+
+def test_the_page_of_leaks_is_written_and_opened(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photos, page = library / "photos", tmp_path / "leaks.html"
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    command = ["leaks", f"{photos}/a", f"{photos}/b", "-i", str(library / "index"), "--exact"]
+    assert run([*command, "--html", str(page), "--open"]) == 3
+    out, err = capfd.readouterr()
+    assert out.splitlines()[-1].startswith("1 test file found among 3 training photos")
+    assert err.endswith(f"Wrote {page}\n")
+    assert opened == [page.as_uri()]
+    assert page.read_text(encoding="utf-8").count("data:image/jpeg;base64,") == 2
+
+
+def test_how_a_threshold_for_leaks_came_about_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calibration = Calibration(0.71234, 0.5, 1.0, 0.9, (Point(0.5, 0.9, 1.0),), 12, 264, 40, 0)
+    report = LeakReport("/train", "/test", 0.71234, 10, 5, (), (), calibration)
+    monkeypatch.setattr("simsearch.dedup.leaks.find_leaks", lambda *a, **k: report)
+    assert run(["leaks", "/train", "/test", "--threshold", "auto"]) == 0
+    out, err = capfd.readouterr()
+    assert out == "0 test files found among 10 training photos; 5 test photos looked up\n"
+    assert err.splitlines()[-1].startswith("copies from 0.7124 on: precision 1.0000, recall 0.9000 on 264")
+    assert run(["leaks", "/train", "/test", "--threshold", "auto", "-q"]) == 0
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -180,7 +347,7 @@ def test_copies_are_found(library: Path, capfd: pytest.CaptureFixture[str]) -> N
     [
         ((), [], 0),
         ((Leak("/t/1", "/a", "near", 0.99),), [], 3),
-        ((Leak("/t/1", "/a", "near", 0.99), Leak("/t/1", "/b", "bytes", 1.0)), ["--max", "1"], 0),
+        ((Leak("/t/1", "/a", "near", 0.99), Leak("/t/2", "/b", "probably", 0.5)), ["--max", "1"], 0),
         ((Leak("/t/1", "/a", "near", 0.99), Leak("/t/2", "/b", "bytes", 1.0)), ["--max", "1"], 3),
         ((Leak("/t/1", "/a", "probably", 0.5),), [], 0),
     ],
@@ -227,6 +394,11 @@ def test_exit_codes_of_compare(
     assert json.loads(capfd.readouterr().out)["turned"] == 180
 
 
+def test_compare_uses_no_index(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["compare", "/a", "/b", "-i", "mine"]) == 2
+    assert "uses no index: leave -i out" in capfd.readouterr().err
+
+
 # verdicts
 
 
@@ -262,8 +434,39 @@ def test_what_is_said_is_not_asked_again(library: Path, said: Callable[..., tupl
     _, table, _ = said("verdicts", "list")
     assert "all stay" in table
     assert str(pair[1]) in table
-    assert said("verdicts", "forget", pair[0]) == (0, "1 verdict taken back.\n", "")
+    assert said("verdicts", "forget", pair[0]) == (0, "1 verdict or label taken back.\n", "")
     assert groups() == 1
+
+
+def test_labels_are_listed_and_taken_back(library: Path, said: Callable[..., tuple[int, str, str]]) -> None:
+    photos = library / "photos"
+    one, two, three = (photos / "a" / f"{name}.png" for name in ("one", "two", "three"))
+    assert said("verdicts", "label", one, two, "different")[0] == 0
+    assert said("verdicts", "label", two, three, "copies")[0] == 0
+    rows = json.loads(said("verdicts", "list", "--json")[1])
+    told = [
+        (row["kind"], row["same"], {path for content in row["contents"] for path in content["paths"]})
+        for row in rows
+    ]
+    same = str(photos / "b" / "same.png")
+    assert told == [("label", False, {str(one), same, str(two)}), ("label", True, {str(two), str(three)})]
+    table = said("verdicts", "list")[1]
+    assert "label: different" in table
+    assert "label: copies" in table
+    assert said("verdicts", "forget", one) == (0, "1 verdict or label taken back.\n", "")
+    assert [row["same"] for row in json.loads(said("verdicts", "list", "--json")[1])] == [True]
+    assert said("verdicts", "forget", one) == (0, "0 verdicts or labels taken back.\n", "")
+
+
+def test_files_of_one_content_are_marked_in_a_verdict_on_others(
+    library: Path, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    photos = library / "photos"
+    one, same, two = photos / "a" / "one.png", photos / "b" / "same.png", photos / "a" / "two.png"
+    assert said("verdicts", "different", one, two)[0] == 0
+    lines = said("verdicts", "list")[1].splitlines()[1:]
+    marked = {line.split()[-1]: "same bytes" in line for line in lines}
+    assert marked == {str(one): False, str(same): True, str(two): False}
 
 
 def test_what_cannot_be_said(library: Path, said: Callable[..., tuple[int, str, str]]) -> None:
@@ -384,6 +587,52 @@ def test_a_person_at_a_terminal_is_asked(
     assert linked is (code == 0)
 
 
+@pytest.mark.parametrize("before", [b"\x89PNG\r\n", b"{}", b""])
+def test_a_plan_takes_the_place_of_a_plan_alone(
+    before: bytes, own: SimpleNamespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = ["dedup", "--action", "set-aside", "-i", str(own.index), "--plan"]
+    other = tmp_path / "other.png"
+    other.write_bytes(before)
+    assert run([*command, str(other)]) == 1
+    assert f"{other} is there already and is no plan, so it is not replaced." in capfd.readouterr().err
+    assert other.read_bytes() == before
+    pipe, plan = tmp_path / "pipe", tmp_path / "plan.json"
+    os.mkfifo(pipe)
+    assert run([*command, str(pipe)]) == 1
+    assert run([*command, str(plan)]) == 0
+    first = json.loads(plan.read_bytes())["run"]
+    assert run([*command, str(plan)]) == 0
+    assert json.loads(plan.read_bytes())["run"] != first
+
+
+def test_a_plan_that_does_nothing_is_not_written(
+    own: SimpleNamespace, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = DuplicateReport(str(own.index), 0.9, 3, 1, (), (), 0)
+    monkeypatch.setattr("simsearch.dedup.find.find_duplicates", lambda *a, **k: nothing)
+    plan = tmp_path / "plan.json"
+    command = ["dedup", "--action", "set-aside", "-i", str(own.index), "--plan", str(plan)]
+    assert run(command) == 0
+    out, err = capfd.readouterr()
+    assert out == "Nothing to set aside\n"
+    assert err == f"There is nothing to do, and {plan} was not written.\n"
+    assert not plan.exists()
+
+
+def test_what_to_type_to_take_it_back_names_the_index_that_was_used(
+    own: SimpleNamespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.json"
+    assert run(["dedup", "--action", "set-aside", "-i", str(own.index), "--plan", str(plan)]) == 0
+    capfd.readouterr()
+    assert run(["dedup", "--apply", str(plan), "--yes"]) == 0
+    [told] = re.findall(r"^Take it back with: simsearch (.*)$", capfd.readouterr().err, re.MULTILINE)
+    assert told.endswith(f" -i {own.index}")
+    assert run(told.split()) == 0
+    assert (own.photos / "two.png").exists()
+
+
 def test_a_plan_that_is_none(tmp_path: Path, own: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "plan.json").write_text("{}")
     index = ["-i", str(own.index)]
@@ -423,3 +672,36 @@ def test_what_was_set_aside_is_purged(own: SimpleNamespace, capfd: pytest.Captur
     assert not list(own.photos.rglob("two.png"))
     assert run(["undo", name[1], *index]) == 1
     assert (own.photos / "one.png").exists()
+
+
+def test_what_cannot_be_purged_is_not_asked_about(
+    own: SimpleNamespace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    index = ["-i", str(own.index)]
+    assert run(["dedup", "--action", "set-aside", *index]) == 0
+    name = re.search(r"--apply (\S+)", capfd.readouterr().err)
+    assert name is not None
+    # Nobody is at a terminal: a question would be an error of usage, with exit code 2.
+    planned = simsearch("purge", name[1], *index, input=b"")
+    assert planned.returncode == 1
+    assert b"is not applied" in planned.stderr
+    assert run(["dedup", "--apply", name[1], "--yes", *index]) == 0
+    assert run(["undo", name[1], *index]) == 0
+    out = capfd.readouterr().out
+    # The trash is empty and gone again, so that it is not named any more.
+    assert out.splitlines()[-1].endswith("; it is undone now")
+    assert simsearch("purge", name[1], *index, input=b"").returncode == 1
+
+
+def test_what_is_left_is_counted(own: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    index = ["-i", str(own.index)]
+    assert run(["dedup", "--action", "set-aside", *index]) == 0
+    name = re.search(r"--apply (\S+)", capfd.readouterr().err)
+    assert name is not None
+    assert run(["dedup", "--apply", name[1], "--yes", *index]) == 0
+    (own.photos / "two.png").write_bytes(b"another file")
+    capfd.readouterr()
+    assert run(["undo", name[1], *index]) == 0
+    out, err = capfd.readouterr()
+    assert err.splitlines()[-1] == "1 file was left."
+    assert "; it is partly done now\n" in out

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.dedup.data import UNEDITED, Task, build
+from benchmarks.dedup.data import UNEDITED, Task
 from benchmarks.dedup.ours import MANY_PIXELS, Sides, answers, sides
 from benchmarks.dedup.parts.settings import Settings, workplace
 from benchmarks.dedup.quality import EXTREME
-from benchmarks.dedup.scores import Answers, Judged, judge
-from benchmarks.peers.environments import bench_folder
+from benchmarks.dedup.scores import Judged, judge
 from benchmarks.report import Cell, Report, Table
 from simsearch.dedup.calibration.calibrate import CalibrationOptions, calibrate
 from simsearch.dedup.candidates.pairs import Side, within
@@ -61,18 +60,12 @@ class Draw:
 
 def auto(settings: Settings) -> Report:
     """Draws of a half of the originals to work the threshold out on; it is applied to the other half."""
-    task = build(
-        settings.photos,
-        bench_folder() / "dedup" / settings.half,
-        settings.half,
-        settings.per_class,
-        shot_folder=settings.shots,
-    )
+    task = settings.task()
     fixed = shipped().threshold
     worked_out, usual = [], []
     with workplace() as place:
         with sides(task.originals, [q.path for q in task.asked], place, settings.weights) as found:
-            judged = judge(task.asked, answered(found))
+            judged = judge(task.asked, answers(found))
             for number in range(settings.draws):
                 seen, unseen = _drawn(len(found.base.collection), number)
                 near = _threshold(found, seen)
@@ -89,12 +82,6 @@ def auto(settings: Settings) -> Report:
     return Report(
         "dedup-auto", settings.command("auto"), tables(worked_out, usual, len(task.originals)), figures
     )
-
-
-def answered(found: Sides) -> Answers:
-    """The score of every pair of a query and an original that the product compares."""
-    columns = np.asarray(answers(found), dtype=np.float64).reshape(-1, 3)
-    return Answers(columns[:, 0].astype(np.int64), columns[:, 1].astype(np.int64), columns[:, 2])
 
 
 def part_of(task: Task, judged: Judged, originals: Sequence[int]) -> Part:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.dedup.data import Task, build
 from benchmarks.peers.environments import bench_folder
 from simsearch.models.choice import ModelChoice
 
@@ -26,6 +27,11 @@ class Settings:
     rows: tuple[int, ...]
     small: int
     vectors: Path | None
+
+    def task(self) -> Task:
+        """The originals of the half, and edited copies of some, made where they are not there yet."""
+        place = bench_folder() / "dedup" / self.half
+        return build(self.photos, place, self.half, self.per_class, shot_folder=self.shots)
 
     def command(self, part: str) -> str:
         """The command that runs one part again, with names for paths."""

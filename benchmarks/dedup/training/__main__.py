@@ -13,6 +13,8 @@ from benchmarks.dedup.ours import sides
 from benchmarks.dedup.training.fit import EXTREME, trained
 from benchmarks.dedup.training.pairs import compared, files
 from benchmarks.peers.environments import bench_folder
+from simsearch.dedup.candidates.nearest import neighbours_for
+from simsearch.dedup.candidates.pairs import HASHED, WORDED
 from simsearch.dedup.verify import classifier
 from simsearch.dedup.verify.align import NAMES
 
@@ -36,11 +38,19 @@ def main(photos: Path, weights: Path, per_class: int, name: str) -> None:
     told = {
         "name": name,
         "provenance": {
-            "command": "python -m benchmarks.dedup.training --photos corel1k --weights resnet50.pth",
+            "command": (
+                f"python -m benchmarks.dedup.training --photos {photos.name} --weights {weights.name} "
+                f"--per-class {per_class} --name {name}"
+            ),
             "photos": f"Corel-1000, classes {', '.join(map(str, HALVES[HALF]))}, and samples of scikit-image",
             "originals": len(task.originals),
             "edited": len({query.original for query in task.queries}),
             "edits": [edit for edit, made in EDITS.items() if made.kind != EXTREME],
+            "candidates": {
+                "vectors": neighbours_for(len(task.originals)),
+                "words": WORDED,
+                "hashes": HASHED,
+            },
             "pairs": len(pairs),
             "true": sum(pair.truth for pair in pairs),
             "strength": strength,

@@ -18,8 +18,10 @@ def command(common: Common, first: Path, second: Path) -> None:
     """Say what two pictures are to each other; exits with 3 when they are copies.
 
     Copies have the same bytes, the same pixels, or are one picture that was resized, cropped, turned or
-    otherwise edited. The score is the probability of that. No index is needed.
+    otherwise edited. The score is the probability of that. No index is used, so that -i is refused.
     """
+    if common.index is not None:
+        raise click.UsageError("compare looks at two files and uses no index: leave -i out.")
     from simsearch.dedup.compare import compare
     from simsearch.report.duplicates.table import comparison_lines
     from simsearch.report.duplicates.words import is_copy

@@ -10,33 +10,45 @@ from simsearch.cli.duplicates.acts.apply import apply_named
 from simsearch.cli.duplicates.acts.plan import Planning
 from simsearch.cli.duplicates.labelling.ask import Labelling
 from simsearch.cli.duplicates.showing import (
-    form_of,
+    check_threshold,
+    tell_calibration,
     threshold_of,
-    thumbnails_of,
     told,
-    write_page,
 )
 from simsearch.cli.options import Common, common_options
-from simsearch.cli.output import answer, answer_text, note, screen
+from simsearch.cli.output import answer, answer_text, check_page, form_of, note, screen, write_page
 
 if TYPE_CHECKING:
-    from simsearch.dedup.calibration.curve import Calibration
     from simsearch.dedup.options import DedupOptions
     from simsearch.dedup.records import DuplicateReport
     from simsearch.engine.index import Index
 
 Names = tuple[str, ...]
 
+_REACHES = {"exact": "--exact", "near": "--near", "similar": "--similar"}
+_FOLDERS = {"across": "--across-folders", "same": "--same-folder"}
+
 
 @click.command("dedup", short_help="Find copies, and act on them by a plan.")
-@click.option("--exact", "reach", flag_value="exact", help="Only the same bytes and the same pixels.")
 @click.option(
-    "--near", "reach", flag_value="near", help="Also edited copies: resized, cropped, turned … [default]"
+    "--exact",
+    "reach",
+    flag_value="exact",
+    multiple=True,
+    help="Only the same bytes and the same pixels; no score, so no --threshold.",
+)
+@click.option(
+    "--near",
+    "reach",
+    flag_value="near",
+    multiple=True,
+    help="Also edited copies: resized, cropped, turned … [default]",
 )
 @click.option(
     "--similar",
     "reach",
     flag_value="similar",
+    multiple=True,
     help="Also list other shots of one scene, which are no copies.",
 )
 @click.option(
@@ -58,8 +70,14 @@ Names = tuple[str, ...]
     help="Ask about the N pairs of which an answer helps --threshold auto most, and find nothing else.",
 )
 @click.option("--within", metavar="PATH", multiple=True, help="Only photos below PATH; may be repeated.")
-@click.option("--across-folders", "folders", flag_value="across", help="Never two photos of one folder.")
-@click.option("--same-folder", "folders", flag_value="same", help="Only photos of one folder.")
+@click.option(
+    "--across-folders",
+    "folders",
+    flag_value="across",
+    multiple=True,
+    help="Never two photos of one folder.",
+)
+@click.option("--same-folder", "folders", flag_value="same", multiple=True, help="Only photos of one folder.")
 @click.option(
     "--reference",
     metavar="PATH",
@@ -102,7 +120,11 @@ Names = tuple[str, ...]
     is_flag=True,
     help="With --action: also carry rating, tags, caption, place and date over to the keeper's XMP sidecar.",
 )
-@click.option("--plan", metavar="FILE", help="With --action: also write the plan to FILE.")
+@click.option(
+    "--plan",
+    metavar="FILE",
+    help="With --action: also write the plan to FILE; of files that are there only a plan is replaced.",
+)
 @click.option("--apply", metavar="PLAN|RUN", help="Do what a plan says, or go on with it.")
 @click.option("--yes", is_flag=True, help="With --apply: do not ask.")
 @click.option(
@@ -111,12 +133,12 @@ Names = tuple[str, ...]
 @common_options
 def command(
     common: Common,
-    reach: str | None,
+    reach: Names,
     threshold: float | str | None,
     precision: float | None,
     label: int | None,
     within: tuple[str, ...],
-    folders: str | None,
+    folders: Names,
     reference: tuple[str, ...],
     prefer: tuple[str, ...],
     keep: tuple[str, ...],
@@ -137,21 +159,26 @@ def command(
 
     Each group has a photo to keep, and says why that one. The score is the probability of being a copy of
     it. With --action a plan is made and shown; simsearch dedup --apply RUN does it, simsearch undo RUN takes
-    it back. --label asks at the terminal, or reads the answers from standard input, one a line.
+    it back. A file that has changed since the plan is left and told of on stderr; the exit code is 0 all the
+    same. --label asks at the terminal, or reads the answers from standard input, one a line.
     """
-    form = form_of(form, common)
+    form = form_of(form, common, null)
+    looked, between = _only(reach, _REACHES), _only(folders, _FOLDERS)
     labelling = Labelling(label, html, browse)
-    labelling.check(reach, threshold, form)
+    labelling.check(looked, threshold, form)
     if apply is not None:
         apply_named(apply, common, form, yes)
         return
-    _check(form, null, yes, precision, threshold)
+    if yes:
+        raise click.UsageError("--yes goes with --apply: a plan is looked at before it is carried out.")
+    check_threshold(looked, threshold, precision)
+    check_page(html)
     planning = Planning(action, to, merge_metadata, plan, reference)
     planning.check(form)
     from simsearch.engine.index import Index
 
-    scope, policy = (within, folders or "any", reference), (keep, prefer, keep_path, reference)
-    options = _options(reach, threshold, precision, scope, policy, workers)
+    scope, policy = (within, between or "any", reference), (keep, prefer, keep_path, reference)
+    options = _options(looked, threshold, precision, scope, policy, workers)
     with Index.open(common.index) as index:
         if label is not None:
             labelling.ask(index, options, common)
@@ -165,13 +192,12 @@ def command(
             planning.make(index, report, common)
 
 
-def _check(form: str, null: bool, yes: bool, precision: float | None, threshold: float | str | None) -> None:
-    if null and form != "paths":
-        raise click.UsageError("-0 goes with --format paths.")
-    if yes:
-        raise click.UsageError("--yes goes with --apply: a plan is looked at before it is carried out.")
-    if precision is not None and threshold != "auto":
-        raise click.UsageError("--precision goes with --threshold auto.")
+def _only(given: Names, flags: dict[str, str]) -> str | None:
+    """The one of several flags that was given, which exclude each other; None for none."""
+    named = [flag for value, flag in flags.items() if value in given]
+    if len(named) > 1:
+        raise click.UsageError(f"{' and '.join(named)} contradict each other.")
+    return given[0] if given else None
 
 
 def _options(
@@ -198,22 +224,15 @@ def _find(index: Index, options: DedupOptions, common: Common) -> DuplicateRepor
         report = find_duplicates(index, options, progress=shown.progress)
     for line in skipped_lines(report.failed, more="--json"):
         note(line)
-    if report.calibration is not None and not common.quiet:
-        _tell(report.calibration)
+    tell_calibration(report.calibration, common)
     return report
 
 
-def _tell(calibration: Calibration) -> None:
-    from simsearch.report.duplicates.threshold.curve import calibration_line, curve_table
-
-    for line in (*curve_table(calibration).splitlines(), calibration_line(calibration)):
-        note(line)
-
-
 def _write_page(report: DuplicateReport, index: Index, html: str | None, browse: bool) -> None:
+    from simsearch.engine.maintenance.thumbnails import Thumbnails
     from simsearch.report.duplicates.page import groups_page
 
-    write_page(groups_page(report, thumbnails_of(index)), html, browse, "copies.html")
+    write_page(groups_page(report, Thumbnails.of(index)), html, browse, "copies.html")
 
 
 def _print(report: DuplicateReport, form: str, null: bool) -> None:

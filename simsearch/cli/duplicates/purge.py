@@ -17,7 +17,8 @@ from simsearch.cli.output import answer, answer_text, note
 def command(common: Common, run: str, permanently: bool, yes: bool) -> None:
     """Give the copies that a RUN set aside to the system's trash. simsearch undo cannot put them back then.
 
-    Each file is looked at first: one whose keeper is not there any more stays.
+    Each file is looked at first: one whose keeper is not there any more stays, and is told of on
+    stderr; the exit code is 0 all the same.
     """
     from simsearch.dedup.acts.purging.purge import purge
     from simsearch.dedup.acts.runs import list_runs
@@ -30,7 +31,8 @@ def command(common: Common, run: str, permanently: bool, yes: bool) -> None:
     how = "Delete" if permanently else "Give to the system's trash"
     with Index.open(common.index) as index:
         for known in list_runs(index):
-            if known.run == run:
+            # What cannot be purged is refused below, and there is nothing to ask.
+            if known.run == run and known.state not in ("planned", "undone", "purged"):
                 confirm(f"{how} {counted(known.files, 'picture')}, {human_bytes(known.bytes)}?", yes)
         with told(common) as shown:
             report = purge(index, run, permanently=permanently, progress=shown.counted("files"))

@@ -1,9 +1,9 @@
-"""What the commands on copies share: progress in stages, pages with pictures, and asking before an act."""
+"""What the commands on copies share: progress in stages, thresholds, thumbnails, asking before an act."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +14,9 @@ import click
 
 from simsearch.cli.options import Common
 from simsearch.cli.output import is_terminal, note
-from simsearch.errors import SimsearchError
 
 if TYPE_CHECKING:
-    from simsearch.engine.index import Index
+    from simsearch.dedup.calibration.curve import Calibration
 
 _EVERYWHERE = ("index", "as_json", "quiet", "debug")
 
@@ -68,25 +67,13 @@ def refuse_beside(allowed: Collection[str], why: str) -> None:
     """
     context = click.get_current_context()
     for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
-        if given and parameter.name not in {*allowed, *_EVERYWHERE}:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if isinstance(parameter, click.Option) and parameter.is_flag and parameter.multiple:
+            # One of several flags for one value.
+            given = parameter.flag_value in context.params[name]
+        if given and name not in {*allowed, *_EVERYWHERE}:
             raise click.UsageError(f"{parameter.opts[0]} {why}")
-
-
-def form_of(form: str | None, common: Common) -> str:
-    """The format to answer in, of --format and --json."""
-    if common.json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} contradict each other.")
-    return "json" if common.json else form or "table"
-
-
-def thumbnails_of(index: Index) -> Callable[[str], bytes | None]:
-    """Gives the thumbnails of an index's photos by path; those that are made are kept with the index."""
-    from simsearch.media.decode import DecodeLimits
-    from simsearch.media.thumbs import thumbnail
-
-    store, limits = index.path / "thumbs.db", DecodeLimits(max_pixels=index.max_pixels)
-    return lambda path: thumbnail(Path(path), store=store, limits=limits)
 
 
 def plain_thumbnail(path: str) -> bytes | None:
@@ -96,26 +83,22 @@ def plain_thumbnail(path: str) -> bytes | None:
     return thumbnail(Path(path))
 
 
-def write_page(pieces: Iterable[str], html: str | None, browse: bool, name: str) -> None:
-    """Write a page to the file `html`, or to one called `name` in a new folder, and open it if wanted.
+def tell_calibration(calibration: Calibration | None, common: Common) -> None:
+    """Say on stderr how a threshold was worked out, where one was; nothing with -q."""
+    if calibration is None or common.quiet:
+        return
+    from simsearch.report.duplicates.threshold.curve import calibration_line, curve_table
 
-    Raises SimsearchError when it cannot be written.
-    """
-    import tempfile
+    for line in (*curve_table(calibration).splitlines(), calibration_line(calibration)):
+        note(line)
 
-    try:
-        if html is None:
-            html = str(Path(tempfile.mkdtemp(prefix="simsearch-")) / name)
-        with open(html, "w", encoding="utf-8") as file:
-            file.writelines(pieces)
-    except OSError as exc:
-        raise SimsearchError(f"The page {html} cannot be written: {exc.strerror or exc}.") from exc
-    note(f"Wrote {html}")
-    if browse:
-        import webbrowser
 
-        if not webbrowser.open(Path(html).absolute().as_uri()):
-            note(f"No browser could be started; open {html} yourself.")
+def check_threshold(reach: str | None, threshold: float | str | None, precision: float | None) -> None:
+    """Refuse options of a threshold that do nothing."""
+    if reach == "exact" and threshold is not None:
+        raise click.UsageError("--exact asks for no score, so that --threshold does not go with it.")
+    if precision is not None and threshold != "auto":
+        raise click.UsageError("--precision goes with --threshold auto.")
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -24,7 +24,8 @@ def command(common: Common, run: str | None) -> None:
     """Put every file back where it was before a RUN of simsearch dedup --apply.
 
     Without a RUN the runs of the index are listed. Where the index is gone, name the run's FOLDER in a
-    .simsearch-trash instead. What has taken a file's place meanwhile is left, and said.
+    .simsearch-trash instead. Where something has taken a file's place meanwhile, both are left and told of on
+    stderr; the exit code is 0 all the same.
     """
     if run is None:
         _list(common)

@@ -31,13 +31,15 @@ def command() -> None:
 @click.command("list", short_help="List what was said.")
 @common_options
 def list_verdicts(common: Common) -> None:
-    """List all verdicts, the oldest first, with the indexed files that they are on."""
+    """List all verdicts and labels, the oldest first, with the indexed files that they are on."""
     from simsearch.report.duplicates.verdicts import verdict_rows, verdicts_table
     from simsearch.report.machine import to_json
 
     with _opened(common) as verdicts:
-        decisions = verdicts.all()
-    rows = verdict_rows(decisions, _files(common, {sha for item in decisions for sha in item.contents}))
+        decisions, labels = verdicts.all(), verdicts.labels()
+    digests = {sha for item in decisions for sha in item.contents}
+    digests |= {sha for label in labels for sha in (label.first, label.second)}
+    rows = verdict_rows(decisions, labels, _files(common, digests))
     if common.json:
         answer([to_json(rows)])
     elif rows:
@@ -77,7 +79,8 @@ def label(common: Common, first: Path, second: Path, said: str) -> None:
     """Say whether two files are copies of each other, for simsearch dedup --threshold auto.
 
     That is what simsearch dedup --label asks. It takes the place of an earlier answer, it tells the threshold
-    for all pictures, and unlike verdicts different it takes these two out of no group by itself.
+    for all pictures, and unlike verdicts different it takes these two out of no group by itself. simsearch
+    verdicts list shows it, verdicts forget takes it back.
     """
     one, other = _digests(_at_least_two((first, second)))
     with _opened(common) as verdicts:
@@ -90,7 +93,7 @@ def label(common: Common, first: Path, second: Path, said: str) -> None:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=_PATHS)
 @common_options
 def forget(common: Common, paths: tuple[Path, ...]) -> None:
-    """Take back every verdict that one of these files is part of."""
+    """Take back every verdict and every label that one of these files is part of."""
     from simsearch.report.duplicates.words import counted
     from simsearch.report.machine import to_json
 
@@ -99,7 +102,7 @@ def forget(common: Common, paths: tuple[Path, ...]) -> None:
     if common.json:
         answer([to_json({"forgotten": forgotten})])
     else:
-        answer_text([f"{counted(forgotten, 'verdict')} taken back.\n"])
+        answer_text([f"{counted(forgotten, 'verdict or label', 'verdicts or labels')} taken back.\n"])
 
 
 def _opened(common: Common) -> Verdicts:

@@ -103,11 +103,13 @@ class Candidate:
 class Criterion:
     """What is compared, the smaller before the larger, and the words for what it decided.
 
-    `why` gets the file that is kept and the others, the next best first, which it put behind.
+    `why` gets the file that is kept and others, the next best first; it put the first of them behind.
+    A `wish` is what the user named, and is told also where it put behind only others than the next best.
     """
 
     value: Callable[[Candidate], Any]
     why: Callable[[Candidate, Sequence[Candidate]], str]
+    wish: bool = False
 
 
 def _rank(path: str, among: Sequence[str]) -> int:
@@ -176,9 +178,9 @@ def _why_path(kept: Candidate, others: Sequence[Candidate]) -> str:
 
 
 CRITERIA = {
-    "reference": Criterion(lambda file: file.reference, _why_reference),
-    "prefer": Criterion(lambda file: file.preferred, _why_prefer),
-    "path": Criterion(lambda file: file.matched, _why_path),
+    "reference": Criterion(lambda file: file.reference, _why_reference, wish=True),
+    "prefer": Criterion(lambda file: file.preferred, _why_prefer, wish=True),
+    "path": Criterion(lambda file: file.matched, _why_path, wish=True),
     "resolution": Criterion(_pixels, _why_pixels),
     "metadata": Criterion(
         lambda file: -file.kinds,

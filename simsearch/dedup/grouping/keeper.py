@@ -98,14 +98,26 @@ class Order:
         return place_of(path, self.policy.reference) is not None
 
     def why(self, kept: tuple[Picture, str], others: Sequence[tuple[Picture, str]]) -> str:
-        """In words, what put `kept` before the next best of `others`; a path in it is as it is."""
+        """In words, what put `kept` before the next best of `others`; a path in it is as it is.
+
+        Before it stand the folders and patterns of the policy by which others are behind, which may be better
+        in all else.
+        """
         keeper = self.candidate(*kept)
-        rest = sorted(self.key(*other) for other in others)
-        for criterion in self._criteria:
-            if rest and criterion.value(keeper) != criterion.value(rest[0].candidate):
-                told = criterion.why(keeper, [rank.candidate for rank in rest])
-                return f"kept: {told}"
-        return "kept: the only one"
+        rest = [rank.candidate for rank in sorted(self.key(*other) for other in others)]
+        told = []
+        for criterion in self._criteria if rest else ():
+            if criterion.value(rest[0]) != criterion.value(keeper):
+                told.append(criterion.why(keeper, rest))
+                break
+            behind = [other for other in rest if criterion.wish and self._parted(keeper, other) is criterion]
+            if behind:
+                told.append(criterion.why(keeper, behind))
+        return f"kept: {'; '.join(told) or 'the only one'}"
+
+    def _parted(self, one: Candidate, other: Candidate) -> Criterion | None:
+        """What decides between two files."""
+        return next((each for each in self._criteria if each.value(one) != each.value(other)), None)
 
 
 class Rank:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from simsearch.dedup.acts.records import LINKS
 from simsearch.report.duplicates.words import counted
 from simsearch.report.lines import human_bytes
 from simsearch.report.names import visible
@@ -13,7 +15,7 @@ from simsearch.report.table import PLAIN, Screen, new_table, render, shown_name
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from simsearch.dedup.acts.records import ActReport, Left, Plan, PlannedGroup, Run
+    from simsearch.dedup.acts.records import ActReport, Left, Plan, PlannedFile, PlannedGroup, Run
 
 SHOWN_GROUPS = 20
 SHOWN_LEFT = 20
@@ -23,6 +25,7 @@ PLANNED = {
     "hardlink": "replace by a hard link",
     "symlink": "replace by a symbolic link",
 }
+STATE_WORDS = {"partly": "partly done"}
 IN_ALL = {**PLANNED, "hardlink": "put hard links in place of", "symlink": "put symbolic links in place of"}
 
 
@@ -39,10 +42,12 @@ def plan_table(plan: Plan, screen: Screen = PLAIN) -> str:
 
 
 def plan_line(plan: Plan) -> str:
-    """What a plan comes to, in one line."""
+    """What a plan comes to, in one line; of one that does nothing there is no run to name."""
+    left = sum(len(group.left) for group in plan.groups)
+    if not plan.files:
+        return f"Nothing to {IN_ALL[plan.action]}" + (f"; leave {counted(left, 'file')}" if left else "")
     beside = sum(len(file.companions) for group in plan.groups for file in group.files)
     merges = sum(group.merge is not None for group in plan.groups)
-    left = sum(len(group.left) for group in plan.groups)
     parts = [act_words(plan)]
     if beside:
         parts[0] += f" with {counted(beside, 'file')} beside them"
@@ -61,20 +66,22 @@ def act_words(plan: Plan) -> str:
 
 
 def act_lines(report: ActReport, did: str) -> Iterator[str]:
-    """What an act did; `did` is its word, as "set aside" or "put back"."""
+    """What an act did, and the trash folders that are still there; `did` is its word, as "put back"."""
     beside = f" and {counted(report.companions, 'file')} beside them" if report.companions else ""
     what = f"{counted(report.files, 'picture')}{beside} {did}, {human_bytes(report.bytes)}"
-    yield f"{report.run}: {what}; it is {report.state} now\n"
-    for folder in report.trash:
+    yield f"{report.run}: {what}; it is {STATE_WORDS.get(report.state, report.state)} now\n"
+    for folder in filter(os.path.isdir, report.trash):
         yield f"  in {visible(folder)}\n"
 
 
 def left_lines(left: Sequence[Left]) -> Iterator[str]:
-    """The first files that were left, and why."""
+    """The first files that were left, and why, and how many there are; nothing where none was."""
     for item in left[:SHOWN_LEFT]:
         yield f"Left {visible(item.path)}: {visible(item.reason)}"
     if len(left) > SHOWN_LEFT:
         yield f"… and {len(left) - SHOWN_LEFT} more: see --json"
+    if left:
+        yield f"{counted(len(left), 'file was', 'files were')} left."
 
 
 def runs_table(runs: Sequence[Run], screen: Screen = PLAIN) -> str:
@@ -83,7 +90,8 @@ def runs_table(runs: Sequence[Run], screen: Screen = PLAIN) -> str:
     table = new_table(*((word, "left") for word in words), *((number, "right") for number in numbers))
     for run in runs:
         numbers = (f"{run.files:,}", human_bytes(run.bytes))
-        table.add_row(shown_name(run.run), run.when, run.action, run.state, *numbers)
+        state = STATE_WORDS.get(run.state, run.state)
+        table.add_row(shown_name(run.run), run.when, run.action, state, *numbers)
     return render(screen, table)
 
 
@@ -94,9 +102,16 @@ def _group(action: str, group: PlannedGroup) -> list[RenderableType]:
         for line in group.merge.lines:
             table.add_row("note", shown_name(f"{line}, in {group.merge.sidecar}"))
     for file in group.files:
-        table.add_row(PLANNED[action], shown_name(f"{file.facts.path} -> {file.target}"))
+        table.add_row(PLANNED[action], shown_name(_goes(action, file)))
         for companion in file.companions:
             table.add_row("with it", shown_name(f"{companion.facts.path} -> {companion.target}"))
     for item in group.left:
         table.add_row("leave", shown_name(f"{item.path}: {item.reason}"))
     return [table, ""]
+
+
+def _goes(action: str, file: PlannedFile) -> str:
+    """The path of a copy, and where it goes; of a link an arrow would seem to tell what it leads to."""
+    if action in LINKS:
+        return f"{file.facts.path} (the old file is kept as {file.target})"
+    return f"{file.facts.path} -> {file.target}"

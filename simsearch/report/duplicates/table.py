@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from simsearch.report.duplicates.words import (
     counted,
     group_words,
-    is_copy,
     level_words,
     score_words,
     spare,
+    threshold_words,
     unsure,
 )
 from simsearch.report.lines import human_bytes
@@ -57,7 +57,10 @@ def summary(report: DuplicateReport) -> str:
     if report.failed:
         parts.append(f"{counted(len(report.failed), 'photo')} could not be read")
     line = f"{visible(report.index)}: {', '.join(parts)}; {looked}"
-    return f"{line}, copies from a score of {report.threshold:.4f} on" if report.compared else line
+    if not report.compared or report.threshold >= 1:
+        # Equal bytes and pixels have no score that they could reach.
+        return line
+    return f"{line}, copies from a score of {threshold_words(report.threshold)} on"
 
 
 def leaks_table(report: LeakReport, screen: Screen = PLAIN) -> str:
@@ -78,9 +81,10 @@ def leaks_table(report: LeakReport, screen: Screen = PLAIN) -> str:
 
 def leaks_summary(report: LeakReport) -> str:
     """How much of the test set the training set holds, in one line; a photo may lie in several files."""
-    found = len({leak.test for leak in report.leaks if is_copy(leak.level)})
-    doubtful = len({leak.test for leak in report.leaks}) - found
-    line = f"{counted(found, 'test file')} found among {counted(report.train_photos, 'training photo')}"
+    doubtful = len(report.leaks) - report.leaked
+    line = (
+        f"{counted(report.leaked, 'test file')} found among {counted(report.train_photos, 'training photo')}"
+    )
     if doubtful:
         line += f", {doubtful:,} more to look at"
     if report.failed:
@@ -92,7 +96,7 @@ def comparison_lines(comparison: Comparison) -> str:
     """What two files are to each other, and how the second has to be turned to look like the first."""
     lines = [
         f"{level_words(comparison.level)}: score {score_words(comparison.score)}, "
-        f"copies from {comparison.threshold:.4f} on",
+        f"copies from {threshold_words(comparison.threshold)} on",
         f"  {visible(comparison.first)}",
         f"  {visible(comparison.second)}{turn_words(comparison)}",
     ]

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from simsearch.dedup.records import COPIES
+
 if TYPE_CHECKING:
     from simsearch.dedup.records import DuplicateGroup, DuplicatePhoto
 
@@ -22,8 +24,7 @@ GROUP_WORDS = {
     "probably": "probably copies",
     "similar": "similar, no copies",
 }
-CERTAIN = ("bytes", "pixels", "near")
-"""The levels that are called copies, and acted on."""
+MOST_DECIMALS = 9
 
 
 def level_words(level: str) -> str:
@@ -43,9 +44,22 @@ def score_words(score: float) -> str:
     return f"{score if score >= 1 else min(floored, 0.9999):.4f}"
 
 
+def threshold_words(threshold: float) -> str:
+    """A score from which on something holds, rounded up: what is shown as less does not reach it.
+
+    With four decimals, or as many more as it takes to tell it from 1.0000, which is what is certain.
+    """
+    for decimals in range(4, MOST_DECIMALS + 1):
+        # The hundredth makes up for what is no round number in binary.
+        raised = math.ceil(threshold * 10**decimals - 0.01) / 10**decimals
+        if raised < 1:
+            return f"{raised:.{decimals}f}"
+    return "1.0000"
+
+
 def is_copy(level: str) -> bool:
     """Whether what was found at this level is called a copy."""
-    return level in CERTAIN
+    return level in COPIES
 
 
 def spare(groups: Iterable[DuplicateGroup]) -> Iterator[DuplicatePhoto]:

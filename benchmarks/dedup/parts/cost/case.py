@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import samples
-from benchmarks.dedup.data import build
 from benchmarks.dedup.ours import sides
 from benchmarks.dedup.parts.cost import made, pieces
 from benchmarks.dedup.parts.cost.children import SECONDS, Told, child
@@ -45,7 +44,7 @@ def cost(settings: Settings) -> Report:
     made.make(made_of, photos_in([settings.photos]))
     smallest = min(settings.rows)
     candidates = {}
-    for rows in sorted({smallest // 2, *settings.rows}):
+    for rows in counts(settings):
         collection = make(work, real, rows, QUERIES, _note)
         kinds = ("vectors",) if rows not in settings.rows else tuple(LIMITS)
         for kind in kinds:
@@ -57,10 +56,15 @@ def cost(settings: Settings) -> Report:
     return Report("dedup-cost", settings.command("cost"), tables(measured), measured.figures())
 
 
+def counts(settings: Settings) -> list[int]:
+    """How many vectors are searched: as asked for, and beside the peer half of the smallest number too."""
+    halved = {min(settings.rows) // 2} if settings.peers else set()
+    return sorted({*halved, *settings.rows})
+
+
 def _pairs(settings: Settings) -> pieces.Pieces:
     """The judge's cost, on few originals of each class, each with all edits."""
-    few = replace(settings, per_class=min(settings.per_class, PER_CLASS))
-    task = build(few.photos, bench_folder() / "dedup" / few.half, few.half, few.per_class)
+    task = replace(settings, per_class=min(settings.per_class, PER_CLASS), shots=None).task()
     with workplace() as place:
         with sides(task.originals, [q.path for q in task.queries], place, None) as found:
             return pieces.of_pairs(task, found)

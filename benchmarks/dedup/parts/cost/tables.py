@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.dedup.parts.cost.children import Told
+from benchmarks.dedup.parts.cost.made import FEWEST_FLIPPED, MOST_FLIPPED, REAL_HASHES
 from benchmarks.dedup.parts.cost.pieces import Pieces
 from benchmarks.report import Cell, Table
 from simsearch.dedup.candidates.nearest import neighbours_for
@@ -63,8 +64,25 @@ def tables(measured: Measured) -> tuple[Table, ...]:
     return (*found, _whole(measured), _scaled(measured))
 
 
-def scaled(told: Told, candidates: float | None) -> dict[str, float | None]:
-    """CPU seconds of 100,000 pictures by a search of fewer: stage by stage, and "all" where all is known.
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """Pairs that 100,000 pictures would have, and CPU seconds; candidates as measured, None where not."""
+
+    pairs: float
+    reading: float
+    candidates: float | None
+    comparing: float
+    rest: float
+
+    @property
+    def whole(self) -> float | None:
+        """All stages together; None where one is not known."""
+        known = self.reading + self.comparing + self.rest
+        return None if self.candidates is None else known + self.candidates
+
+
+def scaled(told: Told, candidates: float | None) -> Scaled:
+    """CPU seconds of 100,000 pictures by a search of fewer, stage by stage.
 
     A picture is read as before; a pair costs the same, and there are as many more a picture as there are
     more neighbours looked at in a larger collection. `candidates` are the seconds measured at 100,000.
@@ -74,15 +92,7 @@ def scaled(told: Told, candidates: float | None) -> dict[str, float | None]:
     pairs = told["pairs"] / photos * more * MANY
     reading, rest = (told[name] / photos * MANY for name in ("reading_s", "rest_s"))
     comparing = told["comparing_s"] / max(told["pairs"], 1) * pairs
-    every = None if candidates is None else reading + candidates + comparing + rest
-    return {
-        "pairs": pairs,
-        "reading": reading,
-        "candidates": candidates,
-        "comparing": comparing,
-        "rest": rest,
-        "all": every,
-    }
+    return Scaled(pairs, reading, candidates, comparing, rest)
 
 
 def held_at(measured: Measured, rows: int) -> float | None:
@@ -108,7 +118,7 @@ def _bars(measured: Measured) -> Table:
         ("CPU ms of a photo's features, at most", PHOTO_MS, photos[FEATURES][1], True),
     ]
     for name, told in measured.whole.items():
-        every = scaled(told, _at_many(measured))["all"] if "error" not in told else None
+        every = scaled(told, _at_many(measured)).whole if "error" not in told else None
         minutes = every / 60 / CORES if every is not None else None
         rows.append(
             (f"minutes of {MANY:,} pictures on {CORES} cores, by {name}, at most", MINUTES, minutes, True)
@@ -161,10 +171,11 @@ def _candidates(measured: Measured) -> Table:
     columns = ("candidates", "pictures", "CPU s", "CPU ms a picture", "seconds", "peak MiB")
     note = (
         "Each in a process of its own; MiB are those over what it had after its imports. Vectors are those "
-        "of the search case, read through the index. Hashes are PDQ's of crops of the photos, and as many "
-        "more with 10 to 35 % of their bits flipped; of more than 100,000 pictures so many ask, and the "
-        "seconds are scaled. Words: the vocabulary and the lists are of full size; looking up and asking "
-        "were measured on 300 and 200 pictures and scaled to all."
+        f"of the search case, read through the index. Hashes are PDQ's of about {REAL_HASHES:,} crops of the "
+        "photos; every further picture has the hash of a crop with "
+        f"{FEWEST_FLIPPED * 100:.0f} to {MOST_FLIPPED * 100:.0f} % of its bits flipped. Of more than 100,000 "
+        "pictures so many ask, and the seconds are scaled. Words: the vocabulary and the lists are of full "
+        "size; looking up and asking were measured on 300 and 200 pictures and scaled to all."
     )
     return Table("Candidates", columns, tuple(rows), note)
 
@@ -235,9 +246,7 @@ def _scaled_rows(measured: Measured) -> Iterator[tuple[Cell, ...]]:
         if "error" in told:
             continue
         found = scaled(told, _at_many(measured))
-        every, pairs = found["all"], found["pairs"]
         yield (
-            *(name, round(pairs) if pairs is not None else None),
-            *(found[stage] for stage in ("reading", "candidates", "comparing", "rest")),
-            *(every, every / 60 / CORES if every is not None else None),
+            *(name, round(found.pairs), found.reading, found.candidates, found.comparing, found.rest),
+            *(found.whole, found.whole / 60 / CORES if found.whole is not None else None),
         )

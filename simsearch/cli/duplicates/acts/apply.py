@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 import click
 
@@ -36,6 +37,7 @@ def apply_named(named: str, common: Common, form: str, yes: bool) -> None:
     of_run = RUN.fullmatch(named) is not None
     folder = existing_index(common.index) if of_run else None
     plan = read_plan(named if folder is None else os.fsdecode(plan_path(folder, named)))
+    flag = common.index_flag if of_run or common.index is not None else f" -i {shlex.quote(plan.index)}"
     with Index.open(folder or common.index or plan.index) as index:
         if not common.quiet:
             note(plan_line(plan))
@@ -49,4 +51,4 @@ def apply_named(named: str, common: Common, form: str, yes: bool) -> None:
         answer([to_json(report)])
     else:
         answer_text(act_lines(report, DONE[report.action]))
-    note(f"Take it back with: simsearch undo {report.run}{common.index_flag}")
+    note(f"Take it back with: simsearch undo {report.run}{flag}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import click
 
 from simsearch.cli.options import Common
 from simsearch.cli.output import answer, answer_text, note, screen
+from simsearch.errors import PlanUnreadable, SimsearchError
 
 if TYPE_CHECKING:
     from simsearch.dedup.records import DuplicateReport
@@ -34,6 +36,8 @@ class Planning:
             raise click.UsageError("--action move and --to DIR go together.")
         if self.action is not None and form not in ("table", "json"):
             raise click.UsageError(f"A plan is shown as a table or as JSON, not as {form}.")
+        if self.file is not None:
+            _check_place(self.file)
 
     def make(self, index: Index, report: DuplicateReport, common: Common) -> None:
         """Make the plan, keep it with the index, and show it and how to go on."""
@@ -47,7 +51,8 @@ class Planning:
         plan = make_plan(index, report.groups, options)
         if plan.files:
             save_plan(index.path, plan)
-        if self.file is not None:
+        if plan.files and self.file is not None:
+            _check_place(self.file)
             write_plan(plan, self.file)
             note(f"Wrote {self.file}")
         if common.json:
@@ -55,7 +60,25 @@ class Planning:
         else:
             answer_text([plan_table(plan, screen())])
         if not plan.files:
-            note("There is nothing to do.")
+            note(
+                f"There is nothing to do{'' if self.file is None else f', and {self.file} was not written'}."
+            )
             return
         name = plan.run if self.file is None else shlex.quote(self.file)
         note(f"Nothing was touched. Do it with: simsearch dedup --apply {name}{common.index_flag}")
+
+
+def _check_place(file: str) -> None:
+    """Raises SimsearchError where a plan would take the place of what is no plan."""
+    from simsearch.dedup.acts.reading import read_plan
+
+    if not os.path.lexists(file):
+        return
+    refused = f"{file} is there already and is no plan, so it is not replaced. Name another file."
+    # What is no file, such as a pipe, may never end.
+    if not os.path.isfile(file):
+        raise SimsearchError(refused)
+    try:
+        read_plan(file)
+    except PlanUnreadable as exc:
+        raise SimsearchError(refused) from exc

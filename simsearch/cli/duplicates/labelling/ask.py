@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.duplicates.showing import refuse_beside, thumbnails_of, told, write_page
+from simsearch.cli.duplicates.showing import refuse_beside, told
 from simsearch.cli.options import Common
-from simsearch.cli.output import answer, answer_text, is_terminal, note
+from simsearch.cli.output import answer, answer_text, is_terminal, note, write_page
 from simsearch.errors import SimsearchError
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from simsearch.engine.index import Index
     from simsearch.report.duplicates.threshold.doubts import DoubtRow
 
-_GO_WITH_LABEL = {"label", "reach", "threshold", "within", "reference", "workers", "form", "html", "browse"}
+_GO_WITH_LABEL = {
+    *("label", "reach", "threshold", "within", "folders", "reference", "workers"),
+    *("form", "html", "browse"),
+}
 _PROMPT = "c copies, d different, s skip, q quit [s]: "
 _WORDS = {
     **{"c": "copies", "copies": "copies", "d": "different", "different": "different"},
@@ -45,6 +48,8 @@ class Labelling:
         refuse_beside(_GO_WITH_LABEL, "does not go with --label, which asks about pairs and shows no groups.")
         if reach == "exact":
             raise click.UsageError("--exact does not go with --label: equal bytes and pixels need no answer.")
+        if reach == "similar":
+            raise click.UsageError("--similar does not go with --label: what is similar is never a copy.")
         if threshold == "auto":
             raise click.UsageError("--label comes first; --threshold auto then uses the answers.")
         if form not in ("table", "json"):
@@ -54,6 +59,7 @@ class Labelling:
         """Ask, at a terminal or one line of standard input a pair; with --json only tell the pairs."""
         from simsearch.dedup.find import pairs_to_label
         from simsearch.dedup.verdicts import Verdicts
+        from simsearch.engine.maintenance.thumbnails import Thumbnails
         from simsearch.report.duplicates.page import doubts_page
         from simsearch.report.duplicates.threshold.doubts import doubt_rows
         from simsearch.report.machine import to_json
@@ -62,7 +68,7 @@ class Labelling:
             doubts = pairs_to_label(index, options, wanted=self.wanted or 0, progress=shown.progress)
         rows = doubt_rows(doubts, _bytes_of)
         if rows and (self.html is not None or self.browse):
-            write_page(doubts_page(rows, thumbnails_of(index)), self.html, self.browse, "pairs.html")
+            write_page(doubts_page(rows, Thumbnails.of(index)), self.html, self.browse, "pairs.html")
         if common.json:
             answer([to_json(rows)])
         elif not rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simsearch.report.duplicates.words import counted, score_words
+from simsearch.report.duplicates.words import counted, score_words, threshold_words
 from simsearch.report.table import PLAIN, Screen, new_table, render
 
 if TYPE_CHECKING:
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 def curve_table(calibration: Calibration, screen: Screen = PLAIN) -> str:
     """Which share of pairs is true, and which share of the true ones is found, from some scores on.
 
-    All three are rounded down, so that 1.0000 is all of them and nothing else.
+    Shares are rounded down, so that 1.0000 is all of them and nothing else; scores up.
     """
     table = new_table(("score from", "right"), ("precision", "right"), ("recall", "right"))
     for point in calibration.curve:
-        table.add_row(*(score_words(value) for value in (point.score, point.precision, point.recall)))
+        shares = (score_words(share) for share in (point.precision, point.recall))
+        table.add_row(threshold_words(point.score), *shares)
     return render(screen, table)
 
 
@@ -30,11 +31,11 @@ def calibration_line(calibration: Calibration) -> str:
     )
     if calibration.near < 1:
         quality = f"precision {score_words(calibration.precision)}, recall {score_words(calibration.recall)}"
-        line = f"copies from {score_words(calibration.near)} on: {quality} on {rests}"
+        line = f"copies from {threshold_words(calibration.near)} on: {quality} on {rests}"
     else:
         line = f"no score is high enough to tell a copy, on {rests}"
     if calibration.probable < calibration.near:
-        line += f"; probably from {score_words(calibration.probable)} on"
+        line += f"; probably from {threshold_words(calibration.probable)} on"
     if calibration.labels:
         were = "was" if calibration.labels == 1 else "were"
         line += f"; {counted(calibration.labels, 'answer')} of yours {were} used"
