@@ -12,6 +12,8 @@ REPORTS ?=
 REPORT = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 # Tests of processes that wait for each other: a second run beside them would make them wait for it.
 APART := $(addprefix tests/,trouble crash fuzz test_processes.py test_pool.py test_places.py test_maintenance.py)
+# Proofs that wait for a clock, fill a disk or race: nothing else may run meanwhile.
+ALONE := $(addprefix tests/,trouble test_processes.py test_pool.py test_places.py test_maintenance.py)
 FAULTS := $(abspath $(VENV))/.faults.jsonl
 
 .PHONY: demo test lint proof bench audit tools clean-demo
@@ -43,7 +45,9 @@ lint: $(VENV)/.dev-installed
 # What the proofs counted becomes the table of docs/reliability.md.
 proof: $(VENV)/.dev-installed tools
 	rm -f $(FAULTS)
-	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof $(call REPORT,proof) $(PYTEST_FLAGS)
+	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof -n 2 --dist load $(call REPORT,proof) \
+		$(PYTEST_FLAGS) $(addprefix --ignore=,$(ALONE)) tests
+	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof $(call REPORT,alone) $(PYTEST_FLAGS) $(ALONE)
 	$(BIN)/python -m benchmarks.reliability $(FAULTS)
 
 # Two hours or more on two cores; the peers' environments take about 8 GB below ~/.cache/simsearch-bench.
@@ -65,16 +69,18 @@ audit: $(BIN)/pip
 	$(BIN)/pip install -q --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
 
-# What the tests need and pip does not bring: a C compiler, for the library that simulates a crash.
+# What the tests need and pip does not bring: a C compiler, for the library that simulates a crash, and a
+# browser.
 tools:
-	@command -v cc >/dev/null || { \
+	@missing="$$(command -v cc >/dev/null || echo gcc libc6-dev) $$(test -x /usr/bin/chromium || echo chromium)"; \
+	if [ -n "$${missing# }" ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -q && apt-get install -y -q --no-install-recommends gcc libc6-dev; \
+			apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; \
 		else \
-			echo "The tests need a C compiler called cc; as root on Debian: apt-get install gcc libc6-dev" >&2; \
+			echo "The tests need more; as root on Debian: apt-get install $$missing" >&2; \
 			exit 1; \
 		fi; \
-	}
+	fi
 
 clean-demo:
 	rm -rf $(DEMO)
