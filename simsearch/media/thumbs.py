@@ -36,7 +36,7 @@ def thumbnail(
     try:
         data = read_file(os.fsencode(source), limits.max_bytes)[0] if isinstance(source, Path) else source
         digest = hashlib.sha256(data).digest()
-        kept = _look_up(store, digest, side) if store is not None else None
+        kept = look_up(store, digest, side) if store is not None else None
         if kept is not None:
             return kept
         _, image = open_upright(data, limits, keep=2 * side, name=name)
@@ -46,7 +46,7 @@ def thumbnail(
     out = io.BytesIO()
     image.save(out, "JPEG", quality=QUALITY)
     if store is not None:
-        _keep(store, digest, side, out.getvalue())
+        keep(store, digest, side, out.getvalue())
     return out.getvalue()
 
 
@@ -76,7 +76,8 @@ def keep_only(store: Path, digests: set[bytes]) -> None:
                 connection.execute("VACUUM")
 
 
-def _look_up(store: Path, digest: bytes, side: int) -> bytes | None:
+def look_up(store: Path, digest: bytes, side: int) -> bytes | None:
+    """The kept thumbnail of a picture, by the SHA-256 of its bytes; None where there is none."""
     # The store is derived: where it cannot be read, the picture is made again.
     with contextlib.suppress(sqlite3.Error):
         with contextlib.closing(_open_to_read(store)) as connection:
@@ -91,7 +92,8 @@ def _open_to_read(store: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
 
 
-def _keep(store: Path, digest: bytes, side: int, jpeg: bytes) -> None:
+def keep(store: Path, digest: bytes, side: int, jpeg: bytes) -> None:
+    """Keep the thumbnail of a picture, where the store can be written."""
     if store.is_symlink():
         return
     # A read-only folder or a full disk takes nothing from the answer.
