@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from simsearch.cli.options import Common, common_options
-from simsearch.cli.output import answer, answer_text, note, screen
-from simsearch.errors import NotIndexed, PhotoUnreadable, SimsearchError
+from simsearch.cli.output import answer, answer_text, check_page, form_of, note, screen, write_page
+from simsearch.errors import NotIndexed, PhotoUnreadable
 
 if TYPE_CHECKING:
+    from simsearch.engine.queries.examples import Example
+    from simsearch.engine.queries.region import Box
     from simsearch.engine.search import QueryOptions, Searcher
     from simsearch.records import QueryResult
+
+
+Names = tuple[str, ...]
+
+USUAL = 0.7
+"""What relevance counts with --diverse alone; `simsearch.engine.queries.diversity.BALANCE`."""
+
+
+class QueryCommand(click.Command):
+    """A command whose --diverse takes the word after it only where that is a number, and else an IMAGE."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        end = args.index("--") if "--" in args else len(args)
+        for place in range(end):
+            following = args[place + 1] if place + 1 < len(args) else ""
+            if args[place] == "--diverse" and _number(following) is None:
+                args[place] = f"--diverse={USUAL}"
+        return super().parse_args(ctx, args)
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def _score(_: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
@@ -25,7 +54,7 @@ def _score(_: click.Context, parameter: click.Parameter, value: float | None) ->
     return value
 
 
-@click.command("query")
+@click.command("query", cls=QueryCommand)
 @click.argument("images", nargs=-1, metavar="[IMAGE|-]...")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Hits a query.")
 @click.option("--min-score", type=float, callback=_score, help="Only hits with at least this cosine.")
@@ -37,6 +66,47 @@ def _score(_: click.Context, parameter: click.Parameter, value: float | None) ->
     help="Score by vectors seen from the middle of the collection. [default: as rebuild was told, else not]",
 )
 @click.option("--id", "ids", type=int, multiple=True, help="Query by the id of an indexed photo; repeatable.")
+@click.option(
+    "--plus",
+    metavar="IMAGE[=WEIGHT]",
+    multiple=True,
+    help="Be like this photo too; an IMAGE weighs 1, as this does unless told otherwise; repeatable.",
+)
+@click.option(
+    "--minus",
+    metavar="IMAGE[=WEIGHT]",
+    multiple=True,
+    help="Be unlike this photo, which weighs 0.25 unless told otherwise; repeatable.",
+)
+@click.option(
+    "--crop",
+    metavar="X,Y,W,H",
+    help="Query by a region of each IMAGE: left, top, width and height, as fractions of it or in pixels.",
+)
+@click.option(
+    "--where",
+    metavar="CONDITION",
+    help="Only photos that fulfil it, e.g. \"width > 2000 and path like '%2023%'\"; see docs/queries.md.",
+)
+@click.option("--folder", metavar="DIR", multiple=True, help="Only photos below DIR; repeatable.")
+@click.option("--since", metavar="DATE", help="Only photos from DATE on: 2023, 2023-05, 2023-05-17 …")
+@click.option("--until", metavar="DATE", help="Only photos up to the end of DATE.")
+@click.option(
+    "--type",
+    "formats",
+    metavar="FORMAT",
+    multiple=True,
+    help="Only photos of this format, e.g. jpeg; repeatable.",
+)
+@click.option(
+    "--diverse",
+    type=click.FloatRange(0, 1),
+    is_flag=False,
+    flag_value=USUAL,
+    metavar="[SHARE]",
+    help="Choose hits among the best 500 that are also unlike each other; likeness to IMAGE counts SHARE. "
+    f"[default: {USUAL}]",
+)
 @click.option(
     "--format",
     "form",
@@ -56,6 +126,15 @@ def command(
     include_self: bool,
     center: bool | None,
     ids: tuple[int, ...],
+    plus: Names,
+    minus: Names,
+    crop: str | None,
+    where: str | None,
+    folder: Names,
+    since: str | None,
+    until: str | None,
+    formats: Names,
+    diverse: float | None,
     form: str | None,
     null: bool,
     html: str | None,
@@ -65,19 +144,30 @@ def command(
 
     An IMAGE is a file, indexed or not; - is a picture on standard input. The score is the cosine, higher is
     closer. Files with the same bytes are one hit.
+
+    --plus and --minus are added to each IMAGE, and their files are no hits. What --where, --folder, --since,
+    --until and --type say has to hold all together.
     """
-    form = _form(form, null, common)
-    if not images and not ids:
-        raise click.UsageError("Give an IMAGE, - for standard input, or --id.")
+    form = form_of(form, common, null)
+    check_page(html)
+    _check_queries(images, ids)
     if min_score is not None and max_score is not None and min_score > max_score:
         raise click.UsageError("--min-score is above --max-score, so that nothing can match.")
-    if images.count("-") > 1:
-        raise click.UsageError("Standard input holds one picture: give - once.")
+    from simsearch.engine.queries.filters import PhotoFilter
     from simsearch.engine.search import QueryOptions, Searcher
 
-    options = QueryOptions(k, min_score, max_score, include_self, center)
+    with _wrong_usage():
+        photos = PhotoFilter(folder, formats, since=since, until=until, where=where)
+        options = QueryOptions(
+            *(k, min_score, max_score, include_self, center),
+            photos=photos,
+            diverse=diverse,
+            plus=_examples(plus),
+            minus=_examples(minus),
+            box=_box(crop),
+        )
     with Searcher(common.index, note=note) as searcher:
-        asked = _Asked(searcher, options)
+        asked = _Asked(searcher, _looked_at(searcher, options))
         results: Iterable[QueryResult] = asked.answers(images, ids)
         if html is not None or browse:
             results = list(results)
@@ -85,6 +175,48 @@ def command(
         _print(results, form, null)
     if asked.failed:
         raise click.exceptions.Exit(1)
+
+
+def _check_queries(images: Names, ids: tuple[int, ...]) -> None:
+    if not images and not ids:
+        raise click.UsageError("Give an IMAGE, - for standard input, or --id.")
+    if images.count("-") > 1:
+        raise click.UsageError("Standard input holds one picture: give - once.")
+
+
+@contextmanager
+def _wrong_usage() -> Iterator[None]:
+    from simsearch.engine.queries.invalid import QueryInvalid
+
+    try:
+        yield
+    except QueryInvalid as exc:
+        raise click.UsageError(str(exc)) from exc
+
+
+def _box(crop: str | None) -> Box | None:
+    from simsearch.engine.queries.region import Box
+
+    return Box.parse(crop) if crop is not None else None
+
+
+def _examples(items: Names) -> tuple[Example, ...]:
+    """The example of each IMAGE[=WEIGHT]; a file that is really called so is an IMAGE."""
+    from simsearch.engine.queries.examples import Example
+
+    found = []
+    for item in items:
+        path, _, weight = item.rpartition("=")
+        number = _number(weight)
+        weighted = path and number is not None and not os.path.lexists(item)
+        found.append(Example(path, number) if weighted else Example(item))
+    return tuple(found)
+
+
+def _looked_at(searcher: Searcher, options: QueryOptions) -> QueryOptions:
+    """The options with their examples looked at once, and not for each IMAGE."""
+    plus, minus = (tuple(searcher.look_at(one) for one in side) for side in (options.plus, options.minus))
+    return replace(options, plus=plus, minus=minus)
 
 
 @dataclass(slots=True)
@@ -99,11 +231,13 @@ class _Asked:
 
     def answers(self, images: Sequence[str], ids: Sequence[int]) -> Iterator[QueryResult]:
         """The results of those queries that have one, in order."""
+        from simsearch.engine.queries.region import RegionOutside
+
         queries: list[str | int] = [*images, *ids]
         for query in queries:
             try:
                 yield self._answer(query)
-            except (PhotoUnreadable, NotIndexed) as exc:
+            except (PhotoUnreadable, NotIndexed, RegionOutside) as exc:
                 self.failed += 1
                 note(f"Error: {exc}")
 
@@ -121,15 +255,6 @@ class _Asked:
             result = self.searcher.query_path(query, self.options)
             self.pictures[result.query] = result.query
         return result
-
-
-def _form(form: str | None, null: bool, common: Common) -> str:
-    if common.json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} contradict each other.")
-    form = "json" if common.json else form or "table"
-    if null and form != "paths":
-        raise click.UsageError("-0 goes with --format paths.")
-    return form
 
 
 def _print(results: Iterable[QueryResult], form: str, null: bool) -> None:
@@ -157,25 +282,10 @@ def _write_page(
     html: str | None,
     browse: bool,
 ) -> None:
-    import tempfile
-
     from simsearch.report.html import query_page
 
     shown = dict(pictures)
     shown.update((hit.path, hit.path) for result in results for hit in result.hits)
     thumbnails = {name: data for name, source in shown.items() if (data := searcher.thumbnail(source))}
-    page = query_page(
-        results, thumbnails, subtitle=f"Index {searcher.index.path}, {searcher.index.spec.backbone}"
-    )
-    try:
-        if html is None:
-            html = str(Path(tempfile.mkdtemp(prefix="simsearch-")) / "hits.html")
-        Path(html).write_text(page, encoding="utf-8")
-    except OSError as exc:
-        raise SimsearchError(f"The page {html} cannot be written: {exc.strerror or exc}.") from exc
-    note(f"Wrote {html}")
-    if browse:
-        import webbrowser
-
-        if not webbrowser.open(Path(html).absolute().as_uri()):
-            note(f"No browser could be started; open {html} yourself.")
+    subtitle = f"Index {searcher.index.path}, {searcher.index.spec.backbone}"
+    write_page([query_page(results, thumbnails, subtitle=subtitle)], html, browse, "hits.html")

@@ -1,15 +1,17 @@
-"""Candidates -> hits: exact cosine on the stored vectors, checked rows, stated order."""
+"""Candidates -> hits: exact cosine on the stored vectors, checked rows, stated order, filters kept."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from simsearch.engine.queries.diversity import AMONG, by_relevance_and_variety
+from simsearch.engine.queries.filters import PhotoFilter, matching_ids, matching_paths
 from simsearch.engine.snapshot import Snapshot
 from simsearch.errors import IndexDamaged
 from simsearch.paths import join, text
@@ -28,7 +30,11 @@ TIE = 1e-6
 class Wanted:
     """What one query asks for: `k` hits with min_score <= score <= max_score, without these paths.
 
-    Scores are cosines of centred vectors where `center` says so; None is as the index is set.
+    Attributes:
+        allowed: only photos with these ids, ascending.
+        center: scores are cosines of centred vectors; None is as the index is set.
+        photos: only photos that this filter lets through; `path` of a hit is a file that fulfils it.
+        diverse: the balance of relevance and variety by which the best 500 are ordered anew, 0 to 1.
     """
 
     k: int = 10
@@ -37,6 +43,8 @@ class Wanted:
     without: frozenset[bytes] = frozenset()
     allowed: Ids | None = None
     center: bool | None = None
+    photos: PhotoFilter | None = None
+    diverse: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,24 @@ class _Ranked:
 def rank(
     connection: sa.Connection, segments: SegmentStore, snapshot: Snapshot, queries: Vectors, wanted: Wanted
 ) -> list[tuple[Hit, ...]]:
-    """The hits of each query, by score downward, at equal score by path; at most wanted.k of them."""
+    """The hits of each query, by score downward, at equal score by path; at most wanted.k of them.
+
+    With `wanted.diverse` the best 500 come in that order instead, and the rest after them.
+    """
+    if wanted.photos:
+        matching = matching_ids(connection, wanted.photos)
+        both = matching if wanted.allowed is None else np.intersect1d(matching, wanted.allowed)
+        wanted = replace(wanted, allowed=both)
+    if wanted.diverse is None:
+        return _best(connection, segments, snapshot, queries, wanted)
+    best = _best(connection, segments, snapshot, queries, replace(wanted, k=max(wanted.k, AMONG)))
+    mean = _mean(connection, snapshot, wanted)
+    return [_varied(connection, segments, hits, wanted, mean) for hits in best]
+
+
+def _best(
+    connection: sa.Connection, segments: SegmentStore, snapshot: Snapshot, queries: Vectors, wanted: Wanted
+) -> list[tuple[Hit, ...]]:
     answers: list[tuple[Hit, ...]] = []
     for start in range(0, len(queries), GROUP):
         group = queries[start : start + GROUP]
@@ -97,8 +122,7 @@ def _ranked(
     size: int,
     wanted: Wanted,
 ) -> list[_Ranked]:
-    center = snapshot.centred if wanted.center is None else wanted.center
-    mean = snapshot.middle(connection) if center else None
+    mean = _mean(connection, snapshot, wanted)
     allowed = wanted.allowed
     tables = snapshot.candidates(connection, queries, size, allowed, mean)
     ranked = []
@@ -110,6 +134,33 @@ def _ranked(
         enough = len(table) >= most or size >= snapshot.rows
         ranked.append(_Ranked(table.pick(order), scores[order], enough))
     return ranked
+
+
+def _mean(connection: sa.Connection, snapshot: Snapshot, wanted: Wanted) -> Vectors | None:
+    center = snapshot.centred if wanted.center is None else wanted.center
+    return snapshot.middle(connection) if center else None
+
+
+def _varied(
+    connection: sa.Connection,
+    segments: SegmentStore,
+    hits: tuple[Hit, ...],
+    wanted: Wanted,
+    mean: Vectors | None,
+) -> tuple[Hit, ...]:
+    from simsearch.views.centring import centred
+
+    if wanted.diverse is None or not hits:
+        return hits
+    best, rest = hits[:AMONG], hits[AMONG:]
+    ids = np.array([hit.id for hit in best])
+    table = catalog.vectors_where(connection, "id", ids.tolist())
+    rows = checked_rows(segments, table)[np.searchsorted(table.ids, ids)]
+    scores = np.array([hit.score for hit in best])
+    order = by_relevance_and_variety(
+        scores, rows if mean is None else centred(rows, mean), wanted.diverse, wanted.k
+    )
+    return (*(best[place] for place in order), *rest)[: wanted.k]
 
 
 def _cosines(
@@ -160,12 +211,16 @@ def _hits(connection: sa.Connection, found: _Ranked, wanted: Wanted) -> tuple[Hi
     table = found.table.pick(places)
     facts = catalog.contents_by_id(connection, table.contents.tolist())
     paths = content_paths(connection, table.contents.tolist())
+    fitting = matching_paths(connection, wanted.photos, table.contents.tolist()) if wanted.photos else None
     hits = []
     for place, content_id in enumerate(table.contents.tolist()):
         if content_id not in facts or content_id not in paths:
             # A candidate has a file and facts in this very transaction, if all is well.
             raise IndexDamaged("The indexes of index.db do not fit its tables. Run: simsearch verify")
         own = [path for path in paths[content_id] if path not in wanted.without]
+        if fitting is not None:
+            first = next((path for path in own if path in fitting.get(content_id, ())), None)
+            own = [first, *(path for path in own if path != first)] if first is not None else []
         if own:
             hits.append(_hit(int(table.ids[place]), float(scores[places[place]]), facts[content_id], own))
     hits.sort(key=lambda item: (-item[0], item[1]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,11 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.engine.index import Index
+from simsearch.engine.maintenance.thumbnails import Thumbnails
+from simsearch.engine.queries.examples import Example, Seen, rocchio
+from simsearch.engine.queries.filters import PhotoFilter
+from simsearch.engine.queries.invalid import QueryInvalid
+from simsearch.engine.queries.region import Box, region_of_array, region_of_file
 from simsearch.engine.ranking import Wanted
-from simsearch.errors import IndexEmpty, IndexMismatch
+from simsearch.errors import IndexEmpty, IndexMismatch, PhotoUnreadable
 from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import decode_here
-from simsearch.media.thumbs import thumbnail
 from simsearch.models.embedder import Embedder
 from simsearch.paths import AnyPath, canonical, text
 from simsearch.records import Hit, QueryResult
@@ -29,9 +35,22 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class QueryOptions:
-    """How many hits, which scores, and whether the query's own file may be among them.
+    """How many hits of which photos, and in what order.
 
-    `center` ranks by vectors seen from the middle of the collection; None does as the index is set.
+    Attributes:
+        k: how many hits.
+        min_score, max_score: bounds on the cosine, inclusive.
+        include_self: whether the query's own file may be among them.
+        center: rank by vectors seen from the middle of the collection; None does as the index is set.
+        offset: how many of the best are left out, which gives the next page.
+        photos: only photos that this filter lets through.
+        diverse: order the best 500 by relevance and variety, of which relevance counts this much, 0 to 1; see
+            `simsearch.engine.queries.diversity`. None orders by score alone.
+        plus, minus: further examples to be like and to be unlike, see
+            `simsearch.engine.queries.examples.rocchio`; their own files are no hits either.
+        box: the region of the query's picture to ask by.
+
+    Raises QueryInvalid for a negative offset and another balance.
     """
 
     k: int = 10
@@ -39,6 +58,18 @@ class QueryOptions:
     max_score: float | None = None
     include_self: bool = False
     center: bool | None = None
+    offset: int = 0
+    photos: PhotoFilter | None = None
+    diverse: float | None = None
+    plus: tuple[Example | Seen, ...] = ()
+    minus: tuple[Example | Seen, ...] = ()
+    box: Box | None = None
+
+    def __post_init__(self) -> None:
+        if self.offset < 0:
+            raise QueryInvalid(f"An offset is 0 or more, not {self.offset}.")
+        if self.diverse is not None and not 0 <= self.diverse <= 1:
+            raise QueryInvalid(f"The balance of relevance and variety is from 0 to 1, not {self.diverse:g}.")
 
 
 class Searcher:
@@ -67,6 +98,7 @@ class Searcher:
                 f"{embedder.spec.backbone} (or of other weights); they cannot be compared."
             )
         self._embedder, self._device, self._runtime, self._note = embedder, device, runtime, note
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Searcher:
         return self
@@ -83,60 +115,101 @@ class Searcher:
 
     @property
     def embedder(self) -> Embedder:
-        """The embedder of the index's spec, made at first use. Raises WeightsMissing."""
-        if self._embedder is None:
-            self._embedder = Embedder.for_spec(
-                self.index.spec,
-                self.index.weights_path,
-                device=self._device,
-                runtime=self._runtime,
-                note=self._note,
-            )
-        return self._embedder
+        """The embedder of the index's spec, made once, at first use. Raises WeightsMissing."""
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = Embedder.for_spec(
+                    self.index.spec,
+                    self.index.weights_path,
+                    device=self._device,
+                    runtime=self._runtime,
+                    note=self._note,
+                )
+            return self._embedder
 
     def query_path(self, path: AnyPath, options: QueryOptions | None = None) -> QueryResult:
         """Hits for a file, indexed or new. Raises PhotoUnreadable when it is missing or no picture."""
-        options = options or QueryOptions()
-        where = canonical(path)
-        own = () if options.include_self else (where,)
-        vector_id = self.index.vector_id_of(path=where)
-        if vector_id is not None:
-            vector = self.index.vectors([vector_id])[0]
-        else:
-            self._refuse_empty()
-            vector = self._embed(Path(text(where)))
-        return QueryResult(text(where), self._search(vector, options, own))
+        where = text(canonical(path))
+        return self._query(where, where, options)
 
     def query_bytes(self, data: bytes, label: str = "-", options: QueryOptions | None = None) -> QueryResult:
         """Hits for the bytes of a picture; `label` names it in the result."""
-        self._refuse_empty()
-        return QueryResult(label, self._search(self._embed(data), options or QueryOptions(), ()))
+        return self._query(data, label, options)
 
     def query_id(self, vector_id: int, options: QueryOptions | None = None) -> QueryResult:
         """Hits for an indexed picture by its id. Raises NotIndexed."""
-        options = options or QueryOptions()
-        vector = self.index.vectors([vector_id])[0]
-        own = () if options.include_self else tuple(os.fsencode(p) for p in self.index.paths_of(vector_id))
-        return QueryResult(str(vector_id), self._search(vector, options, own))
+        return self._query(vector_id, str(vector_id), options)
 
     def query_array(
         self, image: Any, label: str = "array", options: QueryOptions | None = None
     ) -> QueryResult:
         """Hits for an upright uint8 (H, W, 3) array or a PIL image."""
+        return self._query(image, label, options)
+
+    def look_at(self, example: Example | Seen) -> Seen:
+        """An example with its vector and its own files, for any number of queries. See `vector_of`."""
+        if isinstance(example, Seen):
+            return example
+        source, vector = example.source, self.vector_of(example.source, example.box)
+        own: tuple[bytes, ...] = ()
+        if isinstance(source, (int, np.integer)):
+            own = tuple(os.fsencode(path) for path in self.index.paths_of(int(source)))
+        elif isinstance(source, (str, os.PathLike)):
+            own = (canonical(source),)
+        return Seen(vector, example.weight, own)
+
+    def vector_of(self, source: Any, box: Box | None = None) -> Vectors:
+        """The unit vector of a picture or of a region of it, float32 (dim,).
+
+        Args:
+            source: a path (str or Path), the bytes of a picture, the id of an indexed one, an upright uint8
+                (H, W, 3) array or a PIL image.
+            box: the region; None is the whole, whose stored vector is taken where there is one.
+
+        Raises PhotoUnreadable, NotIndexed for an unknown id, IndexEmpty, RegionOutside.
+        """
+        if box is not None:
+            self._refuse_empty()
+            return np.asarray(self.embedder.embed([self._region(source, box)])[0], dtype=np.float32)
+        stored = None
+        if isinstance(source, (int, np.integer)):
+            stored = int(source)
+        elif isinstance(source, (str, os.PathLike)):
+            source = Path(text(canonical(source)))
+            stored = self.index.vector_id_of(path=source)
+        if stored is not None:
+            found: Vectors = self.index.vectors([stored])[0]
+            return found
         self._refuse_empty()
-        return QueryResult(
-            label, self._search(self.embedder.embed([image])[0], options or QueryOptions(), ())
+        if isinstance(source, (bytes, Path)):
+            return self._embed(source)
+        return np.asarray(self.embedder.embed([source])[0], dtype=np.float32)
+
+    def search_vector(
+        self, vector: Vectors, options: QueryOptions | None = None, own: Sequence[AnyPath] = ()
+    ) -> tuple[Hit, ...]:
+        """Hits for a unit vector of this index's spec, float32 (dim,); the options' examples play no part.
+
+        `own` are absolute paths, spelt as in the index, that are no answer unless the options include them.
+        """
+        options = options or QueryOptions()
+        wanted = Wanted(
+            options.offset + options.k,
+            options.min_score,
+            options.max_score,
+            frozenset(() if options.include_self else map(os.fsencode, own)),
+            center=options.center,
+            photos=options.photos,
+            diverse=options.diverse,
         )
+        return self.index.rank(vector[None], wanted)[0][options.offset :]
 
     def thumbnail(self, picture: str | bytes, side: int = 256) -> bytes | None:
         """JPEG bytes of a small upright picture, given by path or by its bytes; None where it cannot be read.
 
         Those of files are kept with the index.
         """
-        if isinstance(picture, bytes):
-            return thumbnail(picture, side=side, limits=self._limits)
-        store = self.index.path / "thumbs.db"
-        return thumbnail(Path(picture), side=side, store=store, limits=self._limits)
+        return Thumbnails.of(self.index)(picture, side)
 
     @property
     def _limits(self) -> DecodeLimits:
@@ -162,11 +235,29 @@ class Searcher:
                 return stored
             return np.asarray(self.embedder.embed(decoded.pixels[None])[0], dtype=np.float32)
 
-    def _search(self, vector: Vectors, options: QueryOptions, own: Sequence[bytes]) -> tuple[Hit, ...]:
-        wanted = Wanted(
-            options.k, options.min_score, options.max_score, frozenset(own), center=options.center
-        )
-        return self.index.rank(vector[None], wanted)[0]
+    def _query(self, source: Any, label: str, options: QueryOptions | None) -> QueryResult:
+        options = options or QueryOptions()
+        plus = [self.look_at(one) for one in (Example(source, box=options.box), *options.plus)]
+        minus = [self.look_at(one) for one in options.minus]
+        own = [path for one in (*plus, *minus) for path in one.own]
+        return QueryResult(label, self.search_vector(rocchio(plus, minus), options, own))
+
+    def _region(self, source: Any, box: Box) -> Any:
+        """The pixels of a region of a picture."""
+        if isinstance(source, (int, np.integer)):
+            return self._region_of_first(self.index.paths_of(int(source)), box)
+        if isinstance(source, (str, os.PathLike)):
+            source = Path(text(canonical(source)))
+        if isinstance(source, (bytes, Path)):
+            return region_of_file(source, box, self.index.spec.framing, self._limits)
+        return region_of_array(source, box)
+
+    def _region_of_first(self, paths: Sequence[str], box: Box) -> Any:
+        """That of the first of several equal files that can be read."""
+        for path in paths[:-1]:
+            with contextlib.suppress(PhotoUnreadable):
+                return region_of_file(Path(path), box, self.index.spec.framing, self._limits)
+        return region_of_file(Path(paths[-1]), box, self.index.spec.framing, self._limits)
 
 
 def find_similar(

@@ -24,6 +24,12 @@ from simsearch.storage.catalog.files import (
     sealed_rows,
     skipped_files,
 )
+from simsearch.storage.catalog.matching import (
+    Condition,
+    holds_file,
+    matching_files,
+    matching_vectors,
+)
 from simsearch.storage.catalog.settings import (
     GENERATION,
     end_of,
@@ -49,6 +55,7 @@ from simsearch.storage.catalog.vectors import (
 __all__ = [
     "GENERATION",
     "WHOLE",
+    "Condition",
     "ContentRow",
     "FileRow",
     "Root",
@@ -70,8 +77,11 @@ __all__ = [
     "files_of",
     "generation",
     "holds_a_photo",
+    "holds_file",
     "live_contents",
     "live_vectors",
+    "matching_files",
+    "matching_vectors",
     "number",
     "parsed",
     "read_roots",
