@@ -11,6 +11,9 @@ SimsearchError
 ├── RootMissing       a folder that was indexed is not there (an unmounted disk?)
 ├── PhotoUnreadable   this file cannot be decoded
 ├── NotIndexed        a path or id that the index does not hold
+├── QueryInvalid      a filter, a weight or a number of a query is not what it has to be
+│   └── RegionOutside a region that this picture does not have
+├── EvalInvalid       what was asked of an evaluation contradicts itself
 ├── ModelUnknown      no backbone of that name
 ├── WeightsMissing    the weights are neither here nor can they be fetched
 ├── WeightsRefused    a checkpoint that does not fit, or is not a plain one
@@ -67,6 +70,18 @@ class PhotoUnreadable(SimsearchError):
 
 class NotIndexed(SimsearchError):
     """The index does not hold this path or id."""
+
+
+class QueryInvalid(SimsearchError):
+    """A filter, a region, a weight or a number of a query is not what it has to be."""
+
+
+class RegionOutside(QueryInvalid):
+    """A region that this picture does not have."""
+
+
+class EvalInvalid(SimsearchError):
+    """What was asked of an evaluation cannot be understood, or contradicts itself."""
 
 
 class ModelUnknown(SimsearchError):

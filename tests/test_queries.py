@@ -29,14 +29,13 @@ from simsearch.engine.maintenance.view import rebuild
 from simsearch.engine.queries.diversity import AMONG, BALANCE
 from simsearch.engine.queries.examples import Example, Seen, rocchio
 from simsearch.engine.queries.filters import PhotoFilter, ids_where
-from simsearch.engine.queries.invalid import QueryInvalid
 from simsearch.engine.queries.language.dates import nanoseconds, period
 from simsearch.engine.queries.language.parsing import LEVELS, LONGEST, VALUES, parse
 from simsearch.engine.queries.language.tree import FIELDS, All, Compare, Like, Missing, Not, OneOf, Some
-from simsearch.engine.queries.region import Box, RegionOutside
+from simsearch.engine.queries.region import Box
 from simsearch.engine.ranking import Wanted
 from simsearch.engine.search import QueryOptions, Searcher
-from simsearch.errors import NotIndexed, PhotoUnreadable
+from simsearch.errors import NotIndexed, PhotoUnreadable, QueryInvalid, RegionOutside
 from simsearch.models.choice import ModelChoice
 from simsearch.records import Photo
 

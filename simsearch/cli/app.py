@@ -11,12 +11,14 @@ import click
 COMMANDS = {
     "index": "simsearch.cli.index",
     "query": "simsearch.cli.query",
+    "ui": "simsearch.cli.ui",
     "dedup": "simsearch.cli.duplicates.dedup",
     "leaks": "simsearch.cli.duplicates.leaks",
     "compare": "simsearch.cli.duplicates.compare",
     "undo": "simsearch.cli.duplicates.undo",
     "purge": "simsearch.cli.duplicates.purge",
     "verdicts": "simsearch.cli.duplicates.verdicts",
+    "eval": "simsearch.cli.quality.evaluate",
     "info": "simsearch.cli.info",
 }
 MAINTENANCE = {

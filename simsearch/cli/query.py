@@ -186,7 +186,7 @@ def _check_queries(images: Names, ids: tuple[int, ...]) -> None:
 
 @contextmanager
 def _wrong_usage() -> Iterator[None]:
-    from simsearch.engine.queries.invalid import QueryInvalid
+    from simsearch.errors import QueryInvalid
 
     try:
         yield
@@ -231,7 +231,7 @@ class _Asked:
 
     def answers(self, images: Sequence[str], ids: Sequence[int]) -> Iterator[QueryResult]:
         """The results of those queries that have one, in order."""
-        from simsearch.engine.queries.region import RegionOutside
+        from simsearch.errors import RegionOutside
 
         queries: list[str | int] = [*images, *ids]
         for query in queries:

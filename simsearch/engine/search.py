@@ -19,10 +19,9 @@ from simsearch.engine.index import Index
 from simsearch.engine.maintenance.thumbnails import Thumbnails
 from simsearch.engine.queries.examples import Example, Seen, rocchio
 from simsearch.engine.queries.filters import PhotoFilter
-from simsearch.engine.queries.invalid import QueryInvalid
 from simsearch.engine.queries.region import Box, region_of_array, region_of_file
 from simsearch.engine.ranking import Wanted
-from simsearch.errors import IndexEmpty, IndexMismatch, PhotoUnreadable
+from simsearch.errors import IndexEmpty, IndexMismatch, PhotoUnreadable, QueryInvalid
 from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import decode_here
 from simsearch.models.embedder import Embedder

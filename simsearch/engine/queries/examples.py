@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.engine.queries.invalid import QueryInvalid
 from simsearch.engine.queries.region import Box
+from simsearch.errors import QueryInvalid
 
 Vectors = NDArray[np.float32]
 

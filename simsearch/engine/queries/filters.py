@@ -10,11 +10,11 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from simsearch.engine.queries.invalid import QueryInvalid
 from simsearch.engine.queries.language.compiling import compiled
 from simsearch.engine.queries.language.dates import period
 from simsearch.engine.queries.language.parsing import parse
 from simsearch.engine.queries.language.tree import All, Below, Compare, Glob, Node, OneOf, Some
+from simsearch.errors import QueryInvalid
 from simsearch.paths import AnyPath, canonical
 from simsearch.storage import catalog
 

@@ -13,16 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from simsearch.engine.queries.invalid import QueryInvalid
-from simsearch.errors import PhotoUnreadable
+from simsearch.errors import PhotoUnreadable, QueryInvalid, RegionOutside
 from simsearch.framing import Framing
 from simsearch.media.decode import DecodeLimits, open_upright
 from simsearch.media.files import FileUnreadable, read_file
 from simsearch.media.formats import too_large
-
-
-class RegionOutside(QueryInvalid):
-    """A region that this picture does not have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from simsearch.engine.queries.invalid import QueryInvalid
 from simsearch.engine.queries.language.dates import Period, nanoseconds, written
 from simsearch.engine.queries.language.tree import (
     All,
@@ -23,6 +22,7 @@ from simsearch.engine.queries.language.tree import (
     OneOf,
     Some,
 )
+from simsearch.errors import QueryInvalid
 from simsearch.paths import relative, text
 from simsearch.storage import catalog
 from simsearch.storage.catalog import Condition, matching

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from simsearch.engine.queries.invalid import QueryInvalid
 from simsearch.engine.queries.language.dates import Period, period
 from simsearch.engine.queries.language.tree import (
     FIELDS,
@@ -23,6 +22,7 @@ from simsearch.engine.queries.language.tree import (
     OneOf,
     Some,
 )
+from simsearch.errors import QueryInvalid
 
 LONGEST, VALUES, LEVELS = 10_000, 500, 30
 """Characters, values and levels of nesting of a condition, at most; SQLite takes no tree deeper than 1000."""

@@ -1,0 +1,1 @@
+"""simsearch eval: how good the answers are."""
