@@ -1,0 +1,1 @@
+"""The pages in the browser, by Streamlit: `simsearch ui`."""

@@ -1,0 +1,80 @@
+"""What the page about the index says, as text."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+
+from simsearch.records import IndexInfo, IndexReport, VerifyReport, ViewInfo
+from simsearch.report.names import visible
+from simsearch.ui.look import size_of
+
+STATES = {
+    "ok": "there",
+    "missing": "missing: its photos are kept in the index. A disk that is not mounted?",
+    "empty": "empty: its photos are kept in the index. A disk that is not mounted?",
+}
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A number with its word: "1 photo", "1,200 photos"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def searched(view: ViewInfo) -> str:
+    """How the index is searched and how well that finds, in words."""
+    if view.kind == "exact":
+        words = "exact: every photo is compared, so nothing is missed"
+    else:
+        recall = view.robust_recall if view.robust else view.recall
+        words = f"{view.kind}: finds {100 * recall:.1f} % of the ten most alike, measured on its own photos"
+        if view.tail:
+            words += f"; {counted(view.tail, 'newer photo')} compared one by one beside it"
+    return words + ("; scores are centred on the collection" if view.center else "")
+
+
+def facts(info: IndexInfo) -> list[tuple[str, str]]:
+    """The rows of the table of facts."""
+    return [
+        ("Model", f"{info.model}, {info.dim:,} numbers a photo"),
+        ("Why this model", info.fallback or ""),
+        ("Search", searched(info.view)),
+        ("Folder of the index", info.index),
+        ("Size on disk", size_of(info.bytes)),
+        ("Format", str(info.format)),
+    ]
+
+
+def indexed(report: IndexReport) -> str:
+    """What a run of indexing did, in one sentence."""
+    counts = (
+        (report.added, "new"),
+        (report.updated, "changed"),
+        (report.moved, "moved"),
+        (report.unchanged, "as before"),
+        (report.gone, "gone from the disk"),
+        (len(report.skipped), "skipped"),
+    )
+    done = ", ".join(f"{count:,} {what}" for count, what in counts if count) or "no photo was found"
+    return f"Indexing is done: {done}."
+
+
+def checked(report: VerifyReport) -> str:
+    """The outcome of a check, in one sentence."""
+    found = counted(len(report.problems), "problem") if report.problems else "no problem"
+    return f"{counted(report.checked, 'photo')} of the index checked: {found} found."
+
+
+def quoted(path: str | os.PathLike[str]) -> str:
+    """A path as it is typed at a terminal."""
+    return shlex.quote(visible(os.fspath(path)))
+
+
+def commands(index: str) -> Iterator[tuple[str, str]]:
+    """What is done at the terminal and not here, and its command."""
+    flag = f" -i {quoted(index)}"
+    yield "Forget photos whose files are gone", f"simsearch index --prune{flag}"
+    yield "Forget a folder; its files stay", f"simsearch remove FOLDER{flag}"
+    yield "Mend what a check found damaged", f"simsearch index --repair{flag}"
+    yield "Give back the room of photos that were forgotten", f"simsearch compact{flag}"

@@ -1,0 +1,1 @@
+"""From decisions to acts on files: the summary, doing it, and taking it back."""

@@ -1,0 +1,1 @@
+"""The Search page: a picture is given or chosen, and those like it are shown."""

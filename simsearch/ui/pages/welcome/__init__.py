@@ -1,0 +1,1 @@
+"""The page of a first visit, when there is no index yet."""

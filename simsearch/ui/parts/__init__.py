@@ -1,0 +1,1 @@
+"""Parts of pages that Streamlit lacks, each a small script in assets/ and its Python side here."""

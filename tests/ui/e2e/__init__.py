@@ -1,0 +1,1 @@
+"""The pages as a person uses them: a real server, a real browser."""
