@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pytest
 from conftest import age, picture, simsearch
+from numpy.typing import NDArray
 from PIL import Image
 from raws import dng
 
 from simsearch import index_folder
-from simsearch.engine.indexing import IndexingConfig, estimate
+from simsearch.engine.indexing import IndexingConfig, estimate, ledger
+from simsearch.engine.indexing.survey import Candidate
 from simsearch.errors import IndexUnwritable
+from simsearch.framing import Framing
+from simsearch.media.pool import DecodePool
 from simsearch.models.choice import ModelChoice
-from simsearch.records import IndexReport
+from simsearch.models.embedder import Embedder
+from simsearch.records import FileStat, IndexReport
+from simsearch.storage.catalog import Root
 
 Maker = Callable[[int], Path]
 LITE0 = ModelChoice(model="efficientnet_lite0")
@@ -123,7 +133,68 @@ def test_a_package_that_was_missing_is_noticed_when_it_is_there(
     assert run((), index).updated == 1
 
 
+def test_bytes_that_are_known_are_never_embedded_again_however_many_are_new(
+    small_photos: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past some digests a run reads those of the whole index once, and asks of those alone."""
+    monkeypatch.setattr(ledger, "ASKED", 3)
+    folder, index = small_photos(10), tmp_path / "index"
+    for n in range(4):
+        shutil.copy(folder / "b" / "0000.jpg", folder / f"copy{n}.jpg")
+    first = run(folder, index, commit_photos=2)
+    assert (first.added, first.embedded) == (14, 10)
+    # All are read again: ten as they were, and six more, of which two have bytes of their own.
+    age(folder, 500.0)
+    for n in range(4):
+        shutil.copy(folder / "a" / "0001.jpg", folder / f"later{n}.jpg")
+    for n in (70, 71):
+        picture(n).save(folder / f"{n}.jpg")
+    second = run(folder, index, commit_photos=2)
+    assert (second.added, second.unchanged, second.embedded) == (6, 14, 2)
+
+
+def test_digests_say_no_only_where_that_is_certain() -> None:
+    digests = ledger.Digests()
+    digests.add(b"\x00" * 32)
+    digests.add(b"\xff" * 32)
+    assert b"\x00" * 32 in digests
+    assert b"\xff" * 32 in digests
+    # The first 27 bits are looked at.
+    assert b"\xff" * 4 + b"\x00" * 28 in digests
+    assert b"\xff\xff\xff\xdf" + b"\xff" * 28 not in digests
+    assert b"\x80" + b"\x00" * 31 not in digests
+
+
 # Before a long run
+
+
+class Card:
+    """An embedder on a card whose first pass takes half a second, and later ones nothing."""
+
+    device, lanes = "cuda:0", 2
+
+    def __init__(self) -> None:
+        self.sizes = list[int]()
+
+    def embed(self, pixels: NDArray[np.uint8]) -> None:
+        if not self.sizes:
+            time.sleep(0.5)
+        self.sizes.append(len(pixels))
+
+
+def test_the_first_pass_on_a_card_is_no_measure(small_photos: Maker) -> None:
+    folder = small_photos(4)
+    root, work, card = Root(1, os.fsencode(folder)), estimate.WorkList(), Card()
+    found = [
+        Candidate(root, os.fsencode(path.relative_to(folder)), FileStat(1, 1, 1, 1), None)
+        for path in folder.rglob("*.jpg")
+    ]
+    work.gather(iter(found), lambda: None)
+    with DecodePool(2, Framing(256, 224)) as pool:
+        seconds = estimate.estimate(work, pool, cast(Embedder, card), lambda _: False, 2)
+    assert 0 < seconds < 0.5
+    # Both passes have the size that the run will use, for which the card's plans are then made.
+    assert card.sizes == [64, 64]
 
 
 def test_a_long_run_is_estimated_from_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,10 +228,6 @@ def test_the_estimate_in_words(seconds: float, words: str) -> None:
 
 
 def test_the_sample_is_spread_over_the_whole_list(tmp_path: Path) -> None:
-    from simsearch.engine.indexing.survey import Candidate
-    from simsearch.records import FileStat
-    from simsearch.storage.catalog import Root
-
     stat = FileStat(1, 1, 1, 1)
     found = [Candidate(Root(1, b"/r"), b"%05d.jpg" % n, stat, None) for n in range(30_000)]
     work = estimate.WorkList()

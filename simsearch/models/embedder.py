@@ -138,7 +138,7 @@ class Embedder:
 
         An embedder made for bulk runs each pass on one core and wants a thread a core: the threads of one
         pass wait for each other at every layer, and decoders that take a core away make all of them wait.
-        A card wants two, one of which sends pictures up while those of the other are computed.
+        A card wants two, so that the next pictures are at hand when a pass is done.
         """
         if not self._bulk:
             return 1
@@ -187,6 +187,13 @@ class Embedder:
             if self._runner is None:
                 self._runner = self._onnx_runner() if self.runtime == "onnx" else self._torch_runner()
             return self._runner
+
+    def check_weights(self) -> None:
+        """Build the network with its weights and forget it, without a device and without preparing anything.
+
+        Raises WeightsMissing, WeightsRefused, ModelUnknown, ExtraMissing.
+        """
+        self._build_network()
 
     def _torch_runner(self) -> TorchRunner:
         return TorchRunner(self._build_network(), self.device, bfloat16=self.spec.precision == BFLOAT16)

@@ -7,9 +7,8 @@ import math
 import os
 import platform
 import sys
-import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,6 +23,11 @@ if TYPE_CHECKING:
 Note = Callable[[str], None]
 
 RUNTIMES = ("auto", "onnx", "torch")
+SIZES = (1, 8, 64)
+"""On a card smaller batches are filled up to one of these sizes: see `filled_up`."""
+
+# In the words of torch, cuDNN and cuBLAS.
+_NO_ROOM = ("out of memory", "allocate memory", "alloc_failed", "not_initialized", "unable to find an engine")
 
 
 class Runner(Protocol):
@@ -82,6 +86,10 @@ class OnnxRunner:
 class TorchRunner:
     """A torch module on a device: "cpu", "cuda:N" or "mps".
 
+    All passes are made by one thread, which lives as long as the runner: torch keeps cuDNN's plans for each
+    thread, and those of a network take up to seconds to make. They hold for one size of batch, so on CUDA a
+    batch is filled up to a size that was run before, or to one of `SIZES`.
+
     On CUDA it runs under float16 autocast: bfloat16 keeps too few digits for vectors that are compared with
     those of another device (lowest cosine to float32 on 96 photos .992, against .9999). A batch whose
     numbers leave float16's range is run again in float32. A batch that does not fit into the device's memory
@@ -96,7 +104,8 @@ class TorchRunner:
         self.device = device
         self.limit = sys.maxsize
         self._cuda = device.startswith("cuda")
-        self._here = threading.local()
+        self._sizes: set[int] = set()
+        self._lane = ThreadPoolExecutor(1, "simsearch-torch")
         self._bfloat16 = bfloat16
         if device == "cpu":
             # Torch knows nothing of a container's quota; this holds for the whole process.
@@ -108,62 +117,68 @@ class TorchRunner:
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (n, crop, crop, 3) -> float32 (n, dim) of length 1."""
+        return self._lane.submit(self._run, pixels).result()
+
+    def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts: list[NDArray[np.float32]] = []
-        done = 0
+        done = failed = 0
         while done < len(pixels):
             batch = pixels[done : done + self.limit]
+            size = filled_up(len(batch), self._sizes, self.limit) if self._cuda else len(batch)
             try:
-                parts.append(self._forward(batch))
+                # Only now, when the exception and the frames it held are gone, is there memory to give back.
+                if failed and self._cuda:
+                    self._torch.cuda.empty_cache()
+                parts.append(self._forward(batch, size))
             except RuntimeError as exc:
                 if not _out_of_memory(exc):
                     raise DeviceUnavailable(_device_failed(self.device, exc)) from exc
-                if len(batch) == 1:
+                if size == failed == 1:
                     raise DeviceUnavailable(
                         f"A single picture does not fit into the free memory of {self.device}; end other "
                         "programs that use it, or take --device cpu."
                     ) from exc
-                self.limit = len(batch) // 2
+                self.limit, failed = max(1, size // 2), size
             else:
-                done += len(batch)
-                continue
-            # Only here, where the exception and the frames it held are gone, is there memory to give back.
-            if self._cuda:
-                self._torch.cuda.empty_cache()
+                done, failed = done + len(batch), 0
+                self._sizes.add(size)
         return np.concatenate(parts)
 
-    def _forward(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _forward(self, pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
         torch = self._torch
-        with torch.inference_mode(), self._own_stream():
+        with torch.inference_mode():
             batch: Tensor = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
             if self._cuda:
+                torch.cuda.set_device(self.device)
                 batch = batch.pin_memory()
             batch = batch.to(self.device, non_blocking=self._cuda)
+            if size > len(pixels):
+                batch = torch.cat([batch, batch.new_zeros((size - len(pixels), *batch.shape[1:]))])
             kind, short = ("cpu", torch.bfloat16) if self._bfloat16 else ("cuda", torch.float16)
             with torch.autocast(kind, dtype=short, enabled=self._cuda or self._bfloat16):
-                vectors: Tensor = self._network(batch)
+                vectors: Tensor = self._network(batch)[: len(pixels)]
             if self._cuda and not bool(torch.isfinite(vectors).all()):
-                vectors = self._network(batch)
+                # Left to itself, cuDNN rounds the numbers of a float32 convolution to float16's digits.
+                with torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+                    vectors = self._network(batch)[: len(pixels)]
             return np.asarray(vectors.cpu().numpy(), dtype=np.float32)
 
-    def _own_stream(self) -> AbstractContextManager[Any]:
-        """On a card each calling thread has a stream: the pictures of one go up while those of another run.
 
-        See https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-streams
-        """
-        if not self._cuda:
-            return nullcontext()
-        if not hasattr(self._here, "stream"):
-            # The weights went up on the default stream, which others do not wait for.
-            self._torch.cuda.synchronize(self.device)
-            self._here.stream = self._torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        return self._torch.cuda.stream(self._here.stream)
+def filled_up(count: int, made: Collection[int], limit: int) -> int:
+    """The size of batch in which `count` pictures are run: one that was run before, or one of `SIZES`.
+
+    At most eight times as many; `count` itself where there is none, or none up to `limit`.
+    """
+    before = [size for size in made if count <= size <= min(8 * count, limit)]
+    usual = [size for size in SIZES if count <= size <= limit]
+    return min(before or usual, default=count)
 
 
 def _out_of_memory(exc: RuntimeError) -> bool:
     import torch
 
     text = str(exc).lower()
-    return isinstance(exc, torch.OutOfMemoryError) or "out of memory" in text or "allocate memory" in text
+    return isinstance(exc, torch.OutOfMemoryError) or any(words in text for words in _NO_ROOM)
 
 
 def _device_failed(device: str, exc: Exception) -> str:
@@ -270,8 +285,8 @@ def _torch_reason(kind: str, index: int) -> str | None:
         return "PyTorch is not installed"
     if kind == "mps":
         return None if torch.backends.mps.is_available() else "this PyTorch has no use of MPS here"
-    if torch.version.cuda is None and getattr(torch.version, "hip", None) is None:
-        return f"this PyTorch ({torch.__version__}) is built for the CPU only"
+    if torch.version.cuda is None:
+        return f"this PyTorch ({torch.__version__}) is built without CUDA"
     if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         return f"this PyTorch ({torch.__version__}, CUDA {torch.version.cuda}) cannot use it with this driver"
     return None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simsearch.engine.index import Index
+from simsearch.engine.indexing.pipeline import LARGE
 from simsearch.engine.indexing.survey import Candidate
 from simsearch.errors import IndexUnwritable
 from simsearch.media.formats import looks_like_picture
@@ -86,8 +88,10 @@ def estimate(
 ) -> float:
     """Seconds that the whole list will take, from reading and embedding an even sample of it.
 
-    What is read for it is read and embedded again by the run itself. Starting the workers and loading the
-    network are not part of the measure; where nothing has to be embedded no network is loaded.
+    What is read for it is read and embedded again by the run itself. Starting the workers, loading the
+    network and its first pass are not part of the measure; where nothing has to be embedded no network is
+    loaded. On the CPU decoding and the network share the cores, so that their times add up; a card works
+    while photos are decoded.
     """
     sample = [work.sample[i] for i in np.linspace(0, len(work.sample) - 1, SAMPLE).astype(int)]
     with ThreadPoolExecutor(workers) as threads:
@@ -96,14 +100,33 @@ def estimate(
         outcomes = list(threads.map(lambda candidate: pool.read(candidate.path, known), sample))
         seconds = time.monotonic() - started
     pixels = [outcome.pixels for outcome in outcomes if isinstance(outcome, Decoded)]
-    if pixels:
-        embedder.embed(np.stack(pixels[:1]))
-        parts = [np.stack(pixels[lane :: embedder.lanes]) for lane in range(min(embedder.lanes, len(pixels)))]
-        started = time.monotonic()
-        with ThreadPoolExecutor(len(parts)) as threads:
-            list(threads.map(embedder.embed, parts))
-        seconds += time.monotonic() - started
+    if pixels and embedder.device == "cpu":
+        seconds += _embedding_here(embedder, pixels)
+    elif pixels:
+        seconds = max(seconds, _embedding_on_a_card(embedder, pixels))
     return seconds / len(sample) * work.files
+
+
+def _embedding_here(embedder: Embedder, pixels: Sequence[NDArray[np.uint8]]) -> float:
+    """Seconds that these pictures take on the CPU, in as many threads as the run will use."""
+    embedder.embed(np.stack(pixels[:1]))
+    parts = [np.stack(pixels[lane :: embedder.lanes]) for lane in range(min(embedder.lanes, len(pixels)))]
+    started = time.monotonic()
+    with ThreadPoolExecutor(len(parts)) as threads:
+        list(threads.map(embedder.embed, parts))
+    return time.monotonic() - started
+
+
+def _embedding_on_a_card(embedder: Embedder, pixels: Sequence[NDArray[np.uint8]]) -> float:
+    """Seconds that these pictures take on a card, from a pass of the size that the run will use.
+
+    The first pass of a size is longer by up to seconds, as plans are made for it, which later ones find.
+    """
+    batch = np.stack([pixels[number % len(pixels)] for number in range(LARGE)])
+    embedder.embed(batch)
+    started = time.monotonic()
+    embedder.embed(batch)
+    return (time.monotonic() - started) * len(pixels) / len(batch)
 
 
 def forecast(work: WorkList, seconds: float, size: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from simsearch.engine.append import NewContent
@@ -17,7 +18,11 @@ from simsearch.media.scan import root_state
 from simsearch.paths import join, text
 from simsearch.records import Decoded, FileStat, Known, NotAnImage, Skipped, Unreadable
 from simsearch.storage import catalog
+from simsearch.storage.schema import contents
 from simsearch.storage.writer import FileChange
+
+ASKED = 1000
+"""So many digests of a run are looked up one by one; where there are more, all of the index are read once."""
 
 
 @dataclass
@@ -31,6 +36,26 @@ class Counts:
     ignored: int = 0
     embedded: int = 0
     finished: int = 0
+
+
+class Digests:
+    """Which digests may be in the index: one that is not in here is not; for one that is, the index is asked.
+
+    A bit for each value that 27 bits of a digest may have, 16 MiB however large the index. It is a Bloom
+    filter of one hash: https://doi.org/10.1145/362686.362692
+    """
+
+    def __init__(self) -> None:
+        self._bits = bytearray(1 << 24)
+
+    def add(self, digest: bytes) -> None:
+        """Take in a digest."""
+        place = int.from_bytes(digest[:4], "big") >> 5
+        self._bits[place >> 3] |= 1 << (place & 7)
+
+    def __contains__(self, digest: bytes) -> bool:
+        place = int.from_bytes(digest[:4], "big") >> 5
+        return bool(self._bits[place >> 3] & 1 << (place & 7))
 
 
 @dataclass
@@ -54,15 +79,16 @@ class Ledger:
     _roots_here: dict[int, bool] = field(default_factory=dict)
     _left: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _asked: int = 0
+    _digests: Digests | None = None
 
     def claim(self, digest: bytes) -> bool:
         """True for the first file with these bytes: it is to be decoded. Called from the readers' threads."""
         with self._lock:
             if digest in self._waiting or digest in self._fresh or digest in self._failed:
                 return False
-            with self.index.database.read() as connection:
-                if catalog.content_by_digest(connection, digest) is not None:
-                    return False
+            if self._may_be_known(digest) and self.is_known(digest):
+                return False
             self._waiting[digest] = []
             return True
 
@@ -123,6 +149,19 @@ class Ledger:
         with self._lock:
             self._fresh.clear()
 
+    def _may_be_known(self, digest: bytes) -> bool:
+        """Whether a picture of these bytes may be committed; False is certain. The caller holds `_lock`."""
+        self._asked += 1
+        if self._digests is None and self._asked > ASKED:
+            digests = Digests()
+            with self.index.database.read() as connection:
+                for known in connection.execute(sa.select(contents.c.sha256)).scalars():
+                    digests.add(known)
+            for fresh in self._fresh:
+                digests.add(fresh)
+            self._digests = digests
+        return self._digests is None or digest in self._digests
+
     @property
     def pending(self) -> int:
         """How many files wait for the next commit."""
@@ -131,6 +170,8 @@ class Ledger:
     def _release(self, digest: bytes) -> list[Read]:
         with self._lock:
             self._fresh.add(digest)
+            if self._digests is not None:
+                self._digests.add(digest)
             return self._waiting.pop(digest, [])
 
     def _fail(self, digest: bytes, outcome: Unreadable) -> list[Read]:

@@ -46,7 +46,8 @@ class ReadAhead:
     ) -> None:
         self._candidates, self._pool, self._claim = candidates, pool, claim
         self._todo: queue.Queue[Candidate | None] = queue.Queue(maxsize=64 * workers)
-        self._done: queue.Queue[Read | BaseException | None] = queue.Queue(maxsize=64)
+        # Deep enough that the decoders of a large machine go on while the consumer waits for the disk.
+        self._done: queue.Queue[Read | BaseException | None] = queue.Queue(maxsize=max(64, 8 * workers))
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._walk, name="simsearch-scan", daemon=True)]
         self._threads += [
@@ -196,8 +197,10 @@ class EmbedAhead:
     def _submit(self) -> None:
         if self._batch and self._threads is not None:
             batch, self._batch = self._batch, []
-            pixels = np.stack([decoded.pixels for _, decoded in batch])
-            self._going.append((batch, self._threads.submit(self._embedder.embed, pixels)))
+            self._going.append((batch, self._threads.submit(self._embed, batch)))
+
+    def _embed(self, batch: Batch) -> NDArray[np.float32]:
+        return self._embedder.embed(np.stack([decoded.pixels for _, decoded in batch]))
 
     def _next(self) -> Embedded:
         batch, future = self._going[0]

@@ -126,7 +126,7 @@ def _prepare(wanted: Sequence[bytes], config: IndexingConfig, note: Note) -> Res
     if named and not graph_path(resolved.spec).exists():
         # A checkpoint that does not fit must not leave an index behind that can never be filled; where its
         # network has been prepared before, it fits.
-        Embedder.for_spec(resolved.spec, resolved.weights_path, device="cpu", note=note).load()
+        Embedder.for_spec(resolved.spec, resolved.weights_path, note=note).check_weights()
     if choice.precision in (None, FLOAT32):
         return resolved
     check_new(resolved.spec.backbone, choice.precision, choice.device, choice.runtime)
