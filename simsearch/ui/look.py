@@ -20,7 +20,7 @@ _STYLE = """<style>
 .stMainBlockContainer h1 { font-size: 1.6rem; padding: 0 0 .25rem; }
 .stMainBlockContainer h2 { font-size: 1.2rem; padding: .25rem 0; }
 .stMainBlockContainer h3 { font-size: 1rem; padding: .25rem 0; }
-[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] * { color: inherit; }
+[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] * { color: inherit !important; opacity: 1; }
 .stButtonGroup button[aria-checked=true] { color: inherit !important; font-weight: 600; }
 @media (max-width: 40rem) {
   .stMainBlockContainer { padding-left: .9rem; padding-right: .9rem; }
@@ -29,6 +29,7 @@ _STYLE = """<style>
 }
 </style>"""
 
+_ICON = re.compile(r"\\:(?=\w)")
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
@@ -40,7 +41,7 @@ def dress() -> None:
 def plain(words: str) -> str:
     """Any text, such as a name, for where Streamlit reads Markdown: it is shown and does nothing else."""
     # A backslash does not keep Streamlit from making an icon of :name:, which a joiner within does.
-    return _MARKS.sub(r"\\\1", visible(words)).replace("\\:", ":\u2060")
+    return _ICON.sub("\\:\u2060", _MARKS.sub(r"\\\1", visible(words)))
 
 
 def problem(words: str) -> None:
