@@ -7,6 +7,9 @@ from typing import Any
 
 import streamlit as st
 
+INDEX = "index"
+"""In the address of every page: the name of the index that was chosen, where there are several."""
+
 _PAGES, _BEGIN = "simsearch.pages", "simsearch.begin"
 
 
@@ -15,9 +18,15 @@ def know(pages: Mapping[str, Any]) -> None:
     st.session_state[_PAGES] = dict(pages)
 
 
+def everywhere() -> dict[str, str]:
+    """What of this page's address holds for every other one as well."""
+    chosen = st.query_params.get(INDEX)
+    return {INDEX: chosen} if chosen else {}
+
+
 def go(name: str) -> None:
     """Show another page. It does not return."""
-    st.switch_page(st.session_state[_PAGES][name])
+    st.switch_page(st.session_state[_PAGES][name], query_params=everywhere())
 
 
 def search_by(vector_id: int) -> None:

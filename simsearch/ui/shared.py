@@ -38,7 +38,8 @@ class Library:
         return f"/simsearch/{SECRET}/{self.key}/picture/{vector_id}"
 
 
-_lock = threading.Lock()
+# Pictures are asked for while an index is being opened, which takes long on a slow disk.
+_opening, _lock = threading.Lock(), threading.Lock()
 _open: dict[Path, tuple[tuple[int, int], Library]] = {}
 
 
@@ -48,7 +49,7 @@ def library(name: str | Path | None = None) -> Library:
     Raises IndexMissing, FormatUnknown, IndexDamaged.
     """
     folder = existing_index(name).resolve()
-    with _lock:
+    with _opening:
         found = (folder / DATABASE).stat()
         stamp = (found.st_dev, found.st_ino)
         known = _open.get(folder)
@@ -57,7 +58,8 @@ def library(name: str | Path | None = None) -> Library:
         # Sessions may still read from the earlier one: it is closed with the last of them.
         index = Index.open(folder)
         opened = Library(secrets.token_hex(4), index, Searcher(index))
-        _open[folder] = (stamp, opened)
+        with _lock:
+            _open[folder] = (stamp, opened)
         return opened
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +26,7 @@ from simsearch.dedup.grouping.scope import Scope
 from simsearch.dedup.options import DedupOptions
 from simsearch.dedup.records import Doubt, DuplicateGroup, DuplicatePhoto, DuplicateReport, Picture
 from simsearch.dedup.verdicts import Verdicts
+from simsearch.ui.pages.duplicates.acting import working
 from simsearch.ui.pages.duplicates.acting.carrying import Draft, carry_out, draft, forget, take_back
 from simsearch.ui.pages.duplicates.deciding import decisions as deciding
 from simsearch.ui.pages.duplicates.deciding.decisions import Decision, Headed, key_of
@@ -310,6 +312,9 @@ def test_a_file_that_changed_meanwhile_stays(ground: Ground) -> None:
     assert done.report is not None
     assert done.report.files == 1
     assert [item.path for item in done.report.left] == [str(ground.photos / "c" / "two.png")]
+    # Its group is still to be decided about.
+    [still] = found.open_groups().values()
+    assert {Path(photo.path).name for photo in still.photos} == {"two.png"}
 
 
 @pytest.fixture
@@ -430,6 +435,22 @@ def test_from_the_search_to_undo(ground: Ground) -> None:
     assert any("undone" in each.value for each in at.markdown)
     assert not at.exception
     assert not at.error
+
+
+def test_an_act_that_goes_on_is_shown_to_whoever_comes(ground: Ground) -> None:
+    """Such as a visitor who loads the page again in the middle of it."""
+    twins(ground)
+    goes_on = threading.Event()
+    begun = working.begin(ground.index, "Setting copies aside", lambda told: goes_on.wait(60))
+    try:
+        at = AppTest.from_function(page, args=(str(ground.index),), default_timeout=60).run()
+        assert not at.button
+        assert working.going_on(ground.index) is begun
+    finally:
+        goes_on.set()
+    assert begun.wait(60)
+    press(at.run(), "Look for copies")
+    assert working.going_on(ground.index) is None
 
 
 def test_options_that_mean_nothing_are_told_and_start_nothing(ground: Ground) -> None:

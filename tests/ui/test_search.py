@@ -356,6 +356,7 @@ def test_a_filter_in_a_field_is_one_in_the_address(shown_index: Path, lib: Libra
         ({"like": ["999999"]}, "has the id 999999"),
         ({"like": ["ugone"]}, "Give it again"),
         ({"name": ["no such name"]}, "No picture is within these filters"),
+        ({"name": ["%FF"]}, "No picture is within these filters"),
         ({"like": ["1"], "name": ["no such name"]}, "No picture is within these filters"),
         ({"since": ["2020-01-01"], "until": ["2010-01-01"]}, "since 2020-01-01"),
         ({"folder": ["/nowhere"]}, "/nowhere"),

@@ -337,6 +337,8 @@ def test_only_the_addresses_of_opened_indexes_are_answered(port: int, opened: Li
         good.replace("/1", "/4"),
         good.replace("/1", "/0"),
         good.replace("/1", f"/{10**30}"),
+        good.replace("/1", f"/{'9' * 5000}"),
+        good.replace("/1", "/%C2%B9"),
         good.replace("/1", "/1.0"),
         good + "/../../../../../etc/passwd",
         f"/simsearch/{secret}/{key}/thumb/..%2f..%2f..%2fetc%2fpasswd",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -30,6 +31,8 @@ CACHED = "private, max-age=86400, immutable"
 FORGET_FAILURE = 60.0  # seconds
 _ROOM = 32 << 20  # bytes of JPEGs
 _Key = tuple[bytes, int]
+# Of any length Python would refuse to make a number.
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 def is_secret(told: str) -> bool:
@@ -139,9 +142,10 @@ def _find(library: Library, kind: str, vector_id: int) -> _Wanted | None:
 async def _answer(request: Request) -> Response:
     values = request.path_params
     library = library_by_key(values["key"]) if is_secret(values["secret"]) else None
-    kind, number = values["kind"], values["number"]
-    if library is None or kind not in SIDES or number >= 1 << 63:
+    kind, digits = values["kind"], values["number"]
+    if library is None or kind not in SIDES or not _NUMBER.fullmatch(digits):
         return Response(status_code=404)
+    number = int(digits)
     tag = f'"{library.key}-{kind}-{number}"'
     headers = {"Cache-Control": CACHED, "ETag": tag}
     if tag in request.headers.get("if-none-match", ""):
@@ -164,4 +168,4 @@ async def _answer(request: Request) -> Response:
 
 def routes() -> list[Route]:
     """The addresses of pictures, see `simsearch.ui.shared.Library`."""
-    return [Route("/simsearch/{secret}/{key}/{kind}/{number:int}", _answer, methods=["GET"])]
+    return [Route("/simsearch/{secret}/{key}/{kind}/{number}", _answer, methods=["GET"])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from simsearch.ui import going, look
 from simsearch.ui.jobs.running import running
 from simsearch.ui.shared import library
 
+CHOSEN = "simsearch.index"
 ICON = Path(__file__).with_name("icon.svg")
 
 # The address, the title and the icon of each page, in their order.
@@ -47,22 +49,35 @@ def main() -> None:
     going.know(pages)
     chosen = st.navigation(list(pages.values()), position="hidden")
     for page in pages.values():
-        links.page_link(page)
+        links.page_link(page, query_params=going.everywhere())
     chosen.run()
 
 
 def _folder(links: DeltaGenerator) -> Path | None:
     """The index that this session looks at: of several, the one chosen."""
     named = resolve_index()
+    if os.environ.get("SIMSEARCH_INDEX") and not (named / DATABASE).exists():
+        # No other one is shown in the stead of what was asked for.
+        return None
     known = list(dict.fromkeys([named, *list_indexes()]))
     there = [folder for folder in known if (folder / DATABASE).exists()]
     if len(there) < 2:
         return there[0] if there else None
+    told = st.query_params.get(going.INDEX)
+    named_so = [folder for folder in there if folder.name == told]
+    # Whoever loads a page again, or is sent its address, sees the same index.
+    if named_so and CHOSEN not in st.session_state:
+        st.session_state[CHOSEN] = named_so[0]
+
+    def chosen() -> None:
+        st.query_params.from_dict({going.INDEX: st.session_state[CHOSEN].name})
+
     return links.selectbox(
         "Index",
         there,
         format_func=lambda folder: folder.name,
-        key="simsearch.index",
+        key=CHOSEN,
+        on_change=chosen,
         label_visibility="collapsed",
         width=200,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,23 +47,20 @@ class Found:
 
     def reopen(self, run: str) -> None:
         """Put the groups back on the list that this run took off."""
-        self._reopen([key for key, by in self.answered.items() if by == run])
+        self._reopen(lambda _, by: by == run)
 
     def reopen_about(self, contents: frozenset[bytes]) -> None:
         """Put the groups of these contents back on the list of which no file went."""
-        self._reopen(
-            [
-                key
-                for key, by in self.answered.items()
-                if not by
-                and any(bytes.fromhex(photo.sha256) in contents for photo in self.groups[key].photos)
-            ]
-        )
 
-    def _reopen(self, keys: list[str]) -> None:
+        def are_about(key: str) -> bool:
+            return any(bytes.fromhex(photo.sha256) in contents for photo in self.groups[key].photos)
+
+        self._reopen(lambda key, by: not by and are_about(key))
+
+    def _reopen(self, which: Callable[[str, str], bool]) -> None:
         with _lock:
-            for key in keys:
-                self.answered.pop(key, None)
+            for key in [key for key, by in self.answered.items() if which(key, by)]:
+                del self.answered[key]
 
 
 _lock = threading.RLock()

@@ -31,10 +31,13 @@ _DESK, _VIEW = "duplicates.desk", "duplicates.view"
 
 def show(lib: Library) -> None:
     """The page. Raises SimsearchError for what the index or its verdicts cannot be asked."""
-    st.title("Duplicates")
+    st.title("Duplicates", anchor=False)
     index = lib.index.path
     session = session_of(index)
     outcome.take_in(session, finding.last_found(index))
+    if session.work is None:
+        # Begun in another window, or in this one before it was loaded again.
+        session.work = working.going_on(index)
     if session.work is not None:
         # What is not shown is forgotten by Streamlit, such as the choice of the view.
         session.show(session.view)

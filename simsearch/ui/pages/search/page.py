@@ -57,13 +57,13 @@ def _ask(lib: Library, search: Search) -> None:
 
 def _browsed(lib: Library, search: Search) -> None:
     """The collection, from which a picture is chosen."""
-    st.title("Search by a picture")
+    st.title("Search by a picture", anchor=False)
     _ask(lib, search)
     if not len(lib.index):
         st.info("This index holds no picture yet. The page Index adds a folder.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.header("Or choose one of the collection", width="stretch")
+        st.header("Or choose one of the collection", anchor=False, width="stretch")
         _back_button()
     limit_fields(lib, search, wide=True)
     ids = finding.matching(lib, search.limits)

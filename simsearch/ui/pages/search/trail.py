@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from simsearch.ui import going
 from simsearch.ui.pages.search.answers.finding import FORMATS
 from simsearch.ui.pages.search.wanted import Search, from_address, to_address
 
@@ -31,7 +32,7 @@ def current(key: str) -> Search:
         for name in (_SHOWN, _TRAIL, _PLACES):
             st.session_state.pop(name, None)
         st.session_state[_OF] = key
-        query.clear()
+        query.from_dict(going.everywhere())
     now = from_address({key: query.get_all(key) for key in query}, FORMATS)
     shown = st.session_state.get(_SHOWN)
     trail = _trail()
@@ -48,7 +49,7 @@ def current(key: str) -> Search:
 
 def show(search: Search) -> None:
     """Make it the search that the next run of the page shows."""
-    st.query_params.from_dict(to_address(search))
+    st.query_params.from_dict({**going.everywhere(), **to_address(search)})
 
 
 def can_go_back() -> bool:

@@ -107,7 +107,7 @@ def to_address(search: Search) -> Address:
         "unlike": [str(example) for example in search.minus],
         # Twice encoded: a folder's name may hold bytes that no address can.
         "folder": quote(os.fsencode(limits.folder)) if limits.folder else "",
-        "name": quote(os.fsencode(limits.name)) if limits.name else "",
+        "name": quote(limits.name),
         "format": list(limits.formats),
         "megapixels": str(limits.megapixels or ""),
         "width": str(limits.width or ""),
@@ -132,7 +132,8 @@ def from_address(told: Mapping[str, Sequence[str]], formats: Sequence[str]) -> S
 
     limits = Limits(
         folder=os.fsdecode(unquote_to_bytes(one("folder"))) or None,
-        name=os.fsdecode(unquote_to_bytes(one("name"))),
+        # Unlike a folder it stands in a field, which holds text only.
+        name=unquote_to_bytes(one("name")).decode("utf-8", "replace"),
         formats=tuple(name for name in formats if name in told.get("format", ())),
         megapixels=_count(one("megapixels")),
         width=_count(one("width")),

@@ -82,7 +82,12 @@ def carry_out(index: Index, found: Found, drafted: Draft, progress: Progress) ->
     if drafted.plan.files:
         report = apply_plan(index, drafted.plan, yes=True, progress=progress)
     run = "" if report is None else report.run
-    going = {group.keep for group in drafted.plan.groups if group.files}
+    left = set() if report is None else {item.path for item in report.left}
+    going = {
+        group.keep
+        for group in drafted.plan.groups
+        if any(file.facts.path not in left for file in group.files)
+    }
     found.answer(
         {
             key: run if decision.kind == SET_ASIDE and decision.keep in going else ""

@@ -16,6 +16,7 @@ from simsearch.ui.pages.duplicates.acting.outcome import tell
 from simsearch.ui.pages.duplicates.deciding import decisions as deciding
 from simsearch.ui.pages.duplicates.deciding.session import GROUPS, Session
 from simsearch.ui.pages.duplicates.finding import Found
+from simsearch.ui.pages.welcome.folders import may_choose
 from simsearch.ui.parts.sidebyside import plan_list
 from simsearch.ui.shared import Library
 
@@ -61,7 +62,9 @@ def show(lib: Library, found: Found, session: Session) -> None:
 def _options(found: Found) -> PlanOptions | None:
     """How copies go; None where that is not said in full."""
     with st.expander("How copies go"):
-        action = st.selectbox("What happens to a copy", ACTIONS, format_func=WAYS.__getitem__)
+        # Who does not sit at this machine names no folder of it.
+        ways = [way for way in ACTIONS if way != "move" or may_choose()]
+        action = st.selectbox("What happens to a copy", ways, format_func=WAYS.__getitem__)
         to = st.text_input("Folder to move to", placeholder="/folder/for/copies") if action == "move" else ""
         merge = st.checkbox(
             "Carry rating, tags, caption, place and date over to the XMP file of what is kept",
@@ -141,7 +144,7 @@ def _files(drafted: Draft) -> None:
     page = 1
     if pages > 1:
         page = st.number_input(f"Page, of {pages}", 1, pages, 1)
-    st.header("File by file")
+    st.header("File by file", anchor=False)
     plan_list(rows[(page - 1) * ON_A_PAGE : page * ON_A_PAGE], key="duplicates.plan")
 
 

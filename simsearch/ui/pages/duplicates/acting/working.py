@@ -83,6 +83,13 @@ def begin(index: Path, what: str, act: Callable[[Progress], Any]) -> Work:
         return work
 
 
+def going_on(index: Path) -> Work | None:
+    """The act on the files of an index that goes on now, whoever began it."""
+    with _lock:
+        work = _works.get(index.resolve())
+    return None if work is None or work.is_over else work
+
+
 def show(work: Work) -> None:
     """How far an act is, until it is over and the page is run again."""
     # Most are over before anybody could read anything.

@@ -31,7 +31,7 @@ class Session:
         level, order, page: which groups the list shows.
         first: number of the first member that is shown of a large group.
         heard: number of the last act of the browser that was taken in.
-        work: an act on files that this visit began and that goes on.
+        work: an act on files that goes on.
         last: what the last act did; None where it was taken back.
         undone: what the last undo did.
         problem: why the last act ended early.

@@ -58,6 +58,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   root.dataset.src = data.src;
   const image = element("img", { src: data.src, alt: `The picture looked for: ${data.name}`, draggable: "false" });
+  image.onerror = () => image.replaceWith(element("p", { class: "none" }, "No preview of it is there."));
   const frame = element("div", { class: "box", tabindex: "0", role: "group", "aria-roledescription": "region" });
   const canvas = element("div", { class: "canvas" }, image, frame);
   // The place is kept until the picture is there; a small one is not blown up.
