@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from benchmarks.backbones import backbones
+from benchmarks.browser.case import browser
+from benchmarks.browser.screens import screens
 from benchmarks.centring.case import centring
 from benchmarks.dedup.case import dedup
 from benchmarks.docs.page import docs
@@ -26,6 +28,8 @@ main.add_command(precision)
 main.add_command(centring)
 main.add_command(backbones)
 main.add_command(dedup)
+main.add_command(browser)
+main.add_command(screens)
 main.add_command(docs)
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from simsearch.engine.search import QueryOptions, Searcher
 from simsearch.errors import NotIndexed, PhotoUnreadable, QueryInvalid, RegionOutside
 from simsearch.models.choice import ModelChoice
 from simsearch.records import Photo
+from simsearch.storage.catalog.matching import like_regex
 
 LITE0 = ModelChoice(model="efficientnet_lite0")
 ODD = os.fsdecode(b"caf\xe9 %_'.png")
@@ -144,7 +145,9 @@ def files_that(index: Index, rule: Rule) -> dict[int, list[str]]:
 
 
 def like(value: str, pattern: str) -> bool:
-    regex = "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in pattern)
+    meant = {"%": ".*", "_": ".", r"\%": "%", r"\_": "_", r"\\": r"\\"}
+    signs = re.findall(r"(?s)\\[%_\\]|.", pattern)
+    regex = "".join(meant.get(sign, re.escape(sign)) for sign in signs)
     return re.fullmatch(regex, value, re.DOTALL | re.IGNORECASE) is not None
 
 
@@ -278,7 +281,8 @@ RULES: list[tuple[str, Rule]] = [
     ("not format = 'jpeg' and not width < 90", lambda f: f.photo.format != "JPEG" and f.photo.width >= 90),
     ("path like '%2023%'", lambda f: "2023" in f.path),
     ("path like '%/2023/%' or name like 'copy%'", lambda f: "/2023/" in f.path or like(f.name, "copy%")),
-    ("name like 'img\\_01_.%'", lambda f: False),
+    ("name like 'img\\_01_.%'", lambda f: like(f.name, "img_01_.%") and f.name[3] == "_"),
+    ("name like 'img\\%'", lambda f: False),
     ("name like 'img_01_.%'", lambda f: like(f.name, "img_01_.%")),
     ("name = 'copy.jpg'", lambda f: f.name == "copy.jpg"),
     ("name = 'COPY.jpg'", lambda f: False),
@@ -369,7 +373,6 @@ def test_a_name_that_is_no_utf8_is_found_by_its_bytes(opened: Index, library: Li
         ({"folders": ("a\0b",)}, "is no folder"),
         ({"since": "May"}, "is no date"),
         ({"until": "0000"}, "is no date"),
-        ({"since": "9999"}, "is no date"),
         ({"since": "2023", "until": "2022-12-31"}, "No photo is since"),
         ({"min_width": 5, "max_width": 4}, "at least 5 and at most 4"),
         ({"min_bytes": 1 << 80}, "less than 16 digits"),
@@ -385,6 +388,27 @@ def test_a_filter_that_means_nothing_is_refused(opened: Index, wrong: dict[str, 
 def test_a_folder_of_the_index_that_no_photo_lies_in_is_told(opened: Index, library: Library) -> None:
     with pytest.raises(QueryInvalid, match="No indexed photo lies below"):
         ids_where(opened, PhotoFilter(folders=(library.photos / "202",)))
+
+
+def test_there_is_nothing_after_the_last_year() -> None:
+    for text in ("9999", "9999-12", "9999-12-31", "9999-12-31 23:59:59"):
+        assert period(text).end == datetime.max
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "misses"),
+    [
+        (r"a\_b%", ("a_b", "A_B.jpg"), ("axb", r"a\_b")),
+        (r"100\%", ("100%",), ("1000", "100")),
+        (r"\\_", (r"\x",), ("x", r"\\x")),
+        (r"a\b", (r"a\b",), ("ab",)),
+    ],
+)
+def test_a_backslash_takes_signs_as_they_are(
+    pattern: str, fits: tuple[str, ...], misses: tuple[str, ...]
+) -> None:
+    made = like_regex(pattern.encode())
+    assert [bool(made.match(text)) for text in (*fits, *misses)] == [True] * len(fits) + [False] * len(misses)
 
 
 def test_dates_are_periods_of_local_time() -> None:

@@ -20,7 +20,9 @@ _STYLE = """<style>
 .stMainBlockContainer h1 { font-size: 1.6rem; padding: 0 0 .25rem; }
 .stMainBlockContainer h2 { font-size: 1.2rem; padding: .25rem 0; }
 .stMainBlockContainer h3 { font-size: 1rem; padding: .25rem 0; }
-[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] * { color: inherit !important; opacity: 1; }
+.st-key-simsearch-links a:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; }
+[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] * {
+  color: inherit !important; opacity: 1; }
 .stButtonGroup button[aria-checked=true] { color: inherit !important; font-weight: 600; }
 @media (max-width: 40rem) {
   .stMainBlockContainer { padding-left: .9rem; padding-right: .9rem; }

@@ -102,16 +102,19 @@ def served(*, public: bool, started: Callable[[], None]) -> dict[str, Any]:
     """
     from starlette.middleware import Middleware
 
+    from simsearch.ui import shared
     from simsearch.ui.http import pictures, uploads
     from simsearch.ui.http.decoding import DECODERS
     from simsearch.ui.http.guard import Guard
 
     @asynccontextmanager
     async def lifespan(_: App) -> AsyncIterator[dict[str, Any] | None]:
+        shared.let_in(public=public)
         started()
         try:
             yield None
         finally:
+            shared.let_in(public=False)
             DECODERS.close()
             uploads.UPLOADS.close()
 

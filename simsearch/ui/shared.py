@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import threading
 from dataclasses import dataclass
@@ -36,6 +37,36 @@ class Library:
     def picture(self, vector_id: int) -> str:
         """The address of an indexed picture as large as a screen needs it."""
         return f"/simsearch/{SECRET}/{self.key}/picture/{vector_id}"
+
+
+_others = threading.Event()
+
+
+_settled = threading.Event()
+
+
+def settle() -> None:
+    """Once a first page is shown: take all that it loaded out of what is searched for garbage.
+
+    Streamlit collects after every run, and most of that time went into modules that never go.
+    """
+    if not _settled.is_set():
+        _settled.set()
+        gc.collect()
+        gc.freeze()
+
+
+def let_in(*, public: bool) -> None:
+    """Say, before anything is served, whether others than this machine are."""
+    if public:
+        _others.set()
+    else:
+        _others.clear()
+
+
+def is_public() -> bool:
+    """Whether others than this machine are served."""
+    return _others.is_set()
 
 
 # Pictures are asked for while an index is being opened, which takes long on a slow disk.

@@ -90,7 +90,7 @@ def _teach(connection: sa.Connection) -> None:
     if "simsearch_text" not in connection.info and isinstance(raw, sqlite3.Connection):
         raw.create_function("simsearch_folder", 1, partial(_part, os.path.dirname), deterministic=True)
         raw.create_function("simsearch_name", 1, partial(_part, os.path.basename), deterministic=True)
-        raw.create_function("simsearch_like", 2, partial(_fits, _like), deterministic=True)
+        raw.create_function("simsearch_like", 2, partial(_fits, like_regex), deterministic=True)
         raw.create_function("simsearch_glob", 2, partial(_fits, _glob), deterministic=True)
         connection.info["simsearch_text"] = True
 
@@ -105,12 +105,20 @@ def _fits(compiled: Callable[[bytes], re.Pattern[str]], pattern: bytes, value: o
     return bool(compiled(pattern).match(value)) if isinstance(value, str) else None
 
 
+# A character that a backslash takes as it is, or any one.
+_SIGNS = re.compile(r"(?s)\\([%_\\])|(.)")
+
+
 @lru_cache(maxsize=64)
-def _like(pattern: bytes) -> re.Pattern[str]:
-    first, *pieces = (
-        "".join("." if char == "_" else re.escape(char) for char in piece)
-        for piece in pattern.decode("utf-8", "surrogatepass").split("%")
-    )
+def like_regex(pattern: bytes) -> re.Pattern[str]:
+    """What matches the texts that are like `pattern`, see `is_like`."""
+    pieces = [""]
+    for escaped, char in _SIGNS.findall(pattern.decode("utf-8", "surrogatepass")):
+        if char == "%":
+            pieces.append("")
+        else:
+            pieces[-1] += "." if char == "_" else re.escape(escaped or char)
+    first, *pieces = pieces
     # Atomic groups take the first place where a piece fits, which is never wrong, and never go back.
     middle = "".join(f"(?>.*?{piece})" for piece in pieces[:-1])
     last = f".*{pieces[-1]}" if pieces else ""

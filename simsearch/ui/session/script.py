@@ -16,7 +16,7 @@ from simsearch.paths import DATABASE, list_indexes, resolve_index
 from simsearch.storage import catalog
 from simsearch.ui import going, look
 from simsearch.ui.jobs.running import running
-from simsearch.ui.shared import library
+from simsearch.ui.shared import library, settle
 
 CHOSEN = "simsearch.index"
 ICON = Path(__file__).with_name("icon.svg")
@@ -51,6 +51,7 @@ def main() -> None:
     for page in pages.values():
         links.page_link(page, query_params=going.everywhere())
     chosen.run()
+    settle()
 
 
 def _folder(links: DeltaGenerator) -> Path | None:

@@ -35,14 +35,18 @@ def period(text: str) -> Period:
     year, month, day, hour, minute, second = (int(part) if part else None for part in found.groups())
     try:
         start = datetime(year or 0, month or 1, day or 1, hour or 0, minute or 0, second or 0)
+    except ValueError as exc:
+        raise QueryInvalid(_refusal(text)) from exc
+    try:
         if month is None:
             return Period(start, start.replace(year=start.year + 1))
         if day is None:
             return Period(start, (start + timedelta(days=31)).replace(day=1))
         length = timedelta(days=1) if hour is None else timedelta(seconds=60 if second is None else 1)
         return Period(start, start + length)
-    except (ValueError, OverflowError) as exc:
-        raise QueryInvalid(_refusal(text)) from exc
+    except (ValueError, OverflowError):
+        # There is no moment after the year 9999.
+        return Period(start, datetime.max)
 
 
 def written(moment: datetime) -> str:

@@ -6,13 +6,14 @@ import datetime
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from simsearch.report.names import visible
 from simsearch.ui.pages.search import trail
-from simsearch.ui.pages.search.answers.finding import FORMATS
+from simsearch.ui.pages.search.answers.finding import BEST, FORMATS
 from simsearch.ui.pages.search.answers.folders import folders, roots
 from simsearch.ui.pages.search.wanted import Limits, Search
 from simsearch.ui.shared import Library
@@ -21,7 +22,8 @@ _MEGAPIXELS = (0, 1, 2, 4, 8, 12, 24, 48)
 _LONGEST_NAME = 200
 _FIRST_DAY = datetime.date(1826, 1, 1)
 _KEY = "search.limits."
-_FIELDS = ("folder", "name", "formats", "megapixels", "width", "since", "until")
+_FIELDS = ("folder", "name", "formats", "megapixels", "width", "kilobytes", "since", "until", "best")
+_HITS = (10, 20, 50, 100, 200, BEST)
 
 
 def limit_fields(lib: Library, search: Search, *, wide: bool) -> None:
@@ -39,11 +41,14 @@ def limit_fields(lib: Library, search: Search, *, wide: bool) -> None:
             _name_and_folder(lib, search.limits, changed)
             _clear(search)
         with st.expander("More filters", icon=":material/tune:"):
-            _others(search.limits, changed, st.columns([3, 3, 5, 4]))
+            _others(search.limits, changed, st.columns([3, 3, 3, 5, 4]))
         return
     with st.expander("Filters", icon=":material/tune:"):
         _name_and_folder(lib, search.limits, changed)
-        _others(search.limits, changed, [st.container() for _ in range(4)])
+        _others(search.limits, changed, [st.container() for _ in range(5)])
+        st.selectbox(
+            "Hits at most", sorted({*_HITS, search.limits.best or BEST}), key=_KEY + "best", on_change=changed
+        )
     _clear(search)
 
 
@@ -76,13 +81,17 @@ def _others(limits: Limits, changed: Callable[[], None], places: Sequence[DeltaG
         "Width of at least", key=_KEY + "width", on_change=changed, value=None, min_value=1,
         max_value=999_999, step=100, placeholder="Any, in pixels",
     )  # fmt: skip
+    places[2].number_input(
+        "File of at least", key=_KEY + "kilobytes", on_change=changed, value=None, min_value=1,
+        max_value=9_999_999, step=100, placeholder="Any, in kB",
+    )  # fmt: skip
     last_day = datetime.date.today() + datetime.timedelta(days=1)
-    for field, place in zip(("since", "until"), places[2].columns(2), strict=True):
+    for field, place in zip(("since", "until"), places[3].columns(2), strict=True):
         place.date_input(
             f"Taken {field}", value=None, key=_KEY + field, on_change=changed, min_value=_FIRST_DAY,
             max_value=last_day, format="YYYY-MM-DD",
         )  # fmt: skip
-    places[3].multiselect(
+    places[4].multiselect(
         "Format", FORMATS, key=_KEY + "formats", on_change=changed, placeholder="Any format"
     )  # fmt: skip
 
@@ -102,9 +111,16 @@ def _shortened(known: tuple[str, ...]) -> Callable[[str], str]:
 def _fill(limits: Limits) -> None:
     """The address says what the fields hold."""
     for field in _FIELDS:
-        value = getattr(limits, field)
-        none = field == "width" and not value
-        st.session_state[_KEY + field] = list(value) if field == "formats" else None if none else value
+        st.session_state[_KEY + field] = _in_field(field, getattr(limits, field))
+
+
+def _in_field(field: str, value: Any) -> Any:
+    """A limit as its field holds it."""
+    if field == "formats":
+        return list(value)
+    if field == "best":
+        return value or BEST
+    return None if field in ("width", "kilobytes") and not value else value
 
 
 def _told() -> Limits:
@@ -115,6 +131,8 @@ def _told() -> Limits:
         formats=tuple(told["formats"] or ()),
         megapixels=told["megapixels"] or 0,
         width=told["width"] or 0,
+        kilobytes=told["kilobytes"] or 0,
+        best=0 if told["best"] in (None, BEST) else told["best"],
         since=told["since"],
         until=told["until"],
     )

@@ -48,8 +48,9 @@ class Limits:
         folder: absolute; the pictures in it and below it.
         name: part of a file's name.
         formats: Pillow's names.
-        megapixels, width: at least so large.
+        megapixels, width, kilobytes: at least so large; the last is of the file.
         since, until: first and last day on which they were taken.
+        best: hits at most; 0 for as many as are ever shown.
     """
 
     folder: str | None = None
@@ -57,12 +58,14 @@ class Limits:
     formats: tuple[str, ...] = ()
     megapixels: int = 0
     width: int = 0
+    kilobytes: int = 0
     since: datetime.date | None = None
     until: datetime.date | None = None
+    best: int = 0
 
     def count(self) -> int:
-        """How many of them are set."""
-        return sum(1 for field in self.__slots__ if getattr(self, field))
+        """How many filters are set."""
+        return sum(1 for field in self.__slots__ if field != "best" and getattr(self, field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ def to_address(search: Search) -> Address:
         "format": list(limits.formats),
         "megapixels": str(limits.megapixels or ""),
         "width": str(limits.width or ""),
+        "kilobytes": str(limits.kilobytes or ""),
+        "k": str(limits.best or ""),
         "since": limits.since.isoformat() if limits.since else "",
         "until": limits.until.isoformat() if limits.until else "",
     }
@@ -137,6 +142,8 @@ def from_address(told: Mapping[str, Sequence[str]], formats: Sequence[str]) -> S
         formats=tuple(name for name in formats if name in told.get("format", ())),
         megapixels=_count(one("megapixels")),
         width=_count(one("width")),
+        kilobytes=_count(one("kilobytes")),
+        best=_count(one("k")),
         since=_day(one("since")),
         until=_day(one("until")),
     )

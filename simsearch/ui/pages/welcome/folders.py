@@ -14,7 +14,7 @@ import streamlit as st
 from simsearch.errors import SimsearchError
 from simsearch.media.formats import looks_like_picture
 from simsearch.report.names import visible
-from simsearch.ui import look
+from simsearch.ui import look, shared
 from simsearch.ui.http.addresses import is_loopback
 
 SHOWN = 60
@@ -34,7 +34,8 @@ class Subfolder:
 
 def may_choose() -> bool:
     """Whether whoever sees the page may name folders of this machine: only who sits at it."""
-    return is_loopback(st.get_option("server.address") or "")
+    # A proxy on this machine brings others to an address that they could not reach by themselves.
+    return is_loopback(st.get_option("server.address") or "") and not shared.is_public()
 
 
 def choose(key: str) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -70,7 +71,9 @@ def _hits(lib: Library, search: Search) -> tuple[Hit, ...]:
     minus = [_seen(lib, example) for example in search.minus]
     own = [path for seen in (*plus, *minus) for path in seen.own]
     photos = _filter(search.limits) if search.limits.count() else None
-    return lib.searcher.search_vector(rocchio(plus, minus), QueryOptions(k=BEST, photos=photos), own)
+    return lib.searcher.search_vector(
+        rocchio(plus, minus), QueryOptions(k=min(search.limits.best or BEST, BEST), photos=photos), own
+    )
 
 
 def _seen(lib: Library, example: Example) -> Seen:
@@ -96,8 +99,8 @@ def _seen(lib: Library, example: Example) -> Seen:
 def _filter(limits: Limits) -> PhotoFilter:
     where = []
     if limits.name:
-        # A star is what people write for any text.
-        pattern = limits.name.replace("'", "''").replace("*", "%")
+        # A star is what people write for any text; what a pattern means something by is text to them.
+        pattern = re.sub(r"([\\%_])", r"\\\1", limits.name).replace("'", "''").replace("*", "%")
         where.append(f"name like '%{pattern}%'")
     if limits.megapixels:
         where.append(f"megapixels >= {limits.megapixels}")
@@ -105,6 +108,7 @@ def _filter(limits: Limits) -> PhotoFilter:
         folders=(limits.folder,) if limits.folder else (),
         formats=limits.formats,
         min_width=limits.width or None,
+        min_bytes=1000 * limits.kilobytes or None,
         since=limits.since.isoformat() if limits.since else None,
         until=limits.until.isoformat() if limits.until else None,
         where=" and ".join(where) or None,
