@@ -88,7 +88,10 @@ class Desk {
     this.keepFocus(() => this.draw());
     // What was chosen in the list is gone from the page, and the keyboard would be nowhere.
     if (fresh && document.activeElement === document.body) this.head.querySelector("h2").focus({ preventScroll: true });
-    if (fresh && before && this.root.getBoundingClientRect().top < 0) this.root.scrollIntoView({ block: "start" });
+    // Whoever comes from far down the list begins with the pictures.
+    if (fresh) requestAnimationFrame(() => {
+      if (this.root.getBoundingClientRect().top < 0) this.root.scrollIntoView({ block: "start" });
+    });
     for (const src of data.ahead ?? []) loaded(src);
     this.listen();
   }
