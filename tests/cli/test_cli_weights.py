@@ -73,6 +73,7 @@ def test_what_is_here_is_listed(home: dict[str, str]) -> None:
     assert b"efficientnet_lite2" in simsearch("weights", "list", **home).stdout
 
 
+@pytest.mark.proof
 def test_an_import_says_what_it_recognised_and_is_found_by_name(
     state: dict[str, torch.Tensor], folder: Path, tmp_path: Path, home: dict[str, str]
 ) -> None:
@@ -195,6 +196,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         running.shutdown()
 
 
+@pytest.mark.proof
 def test_weights_of_timm_are_fetched_checked_and_used(
     server: tuple[str, Path], folder: Path, tmp_path: Path, home: dict[str, str]
 ) -> None:
