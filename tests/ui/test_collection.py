@@ -11,6 +11,7 @@ from conftest import age, picture, simsearch
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+from simsearch import Index
 from simsearch.records import IndexReport, Problem, Skipped, VerifyReport, ViewInfo
 from simsearch.ui.jobs import running
 from simsearch.ui.pages.collection import skipped, words
