@@ -1,25 +1,18 @@
 // Groups of copies, one below the other; a click or Enter opens one, the arrow keys go from one to the next.
-function el(tag, kind, text) {
-  const made = document.createElement(tag);
-  if (kind) made.className = kind;
-  if (text) made.textContent = text;
-  return made;
-}
-
 // The group that was looked at, to come back to.
 let opened = null;
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".part");
-  const list = el("ol");
+  const list = element("ol");
   for (const row of data.rows) {
-    const button = el("button");
+    const button = element("button");
     button.type = "button";
-    const strip = el("span", "strip");
+    const strip = element("span", { class: "strip" });
     for (const src of row.thumbs) {
-      const frame = el("span", "frame");
+      const frame = element("span", { class: "frame" });
       if (src) {
-        const image = el("img");
+        const image = element("img");
         image.src = src;
         image.alt = "";
         image.loading = "lazy";
@@ -27,21 +20,21 @@ export default function ({ data, parentElement, setTriggerValue }) {
       }
       strip.append(frame);
     }
-    if (row.more) strip.append(el("span", "rest", `+ ${row.more}`));
-    const about = el("span", "about");
-    const line = el("span", "line");
-    line.append(el("b", "", row.title), el("span", "", row.facts));
-    const keep = el("span", "soft");
-    keep.append(el("bdi", "", row.keep));
-    about.append(line, keep, el("span", "soft", row.why));
-    if (row.status) about.append(el("span", "status", row.status));
+    if (row.more) strip.append(element("span", { class: "rest", text: `+ ${row.more}` }));
+    const about = element("span", { class: "about" });
+    const line = element("span", { class: "line" });
+    line.append(element("b", { text: row.title }), element("span", { text: row.facts }));
+    const keep = element("span", { class: "soft" });
+    keep.append(element("bdi", { text: row.keep }));
+    about.append(line, keep, element("span", { class: "soft", text: row.why }));
+    if (row.status) about.append(element("span", { class: "status", text: row.status }));
     button.append(strip, about);
     button.dataset.key = row.key;
     button.onclick = () => {
       opened = row.key;
       setTriggerValue("opened", row.key);
     };
-    const entry = el("li");
+    const entry = element("li");
     entry.append(button);
     list.append(entry);
   }

@@ -10,20 +10,9 @@ const waiting = [];
 let last = 0;
 const pictures = new Map();
 
-function el(tag, facts = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(facts)) {
-    if (name === "text") made.textContent = value;
-    else if (name.startsWith("on")) made[name] = value;
-    else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
-  }
-  made.append(...children);
-  return made;
-}
-
 function button(id, text, key, onclick, facts = {}) {
-  const made = el("button", { type: "button", "data-id": id, onclick, ...facts }, el("span", { text }));
-  if (key) made.append(el("kbd", { text: key, "aria-hidden": "true" }));
+  const made = element("button", { type: "button", "data-id": id, onclick, ...facts }, element("span", { text }));
+  if (key) made.append(element("kbd", { text: key, "aria-hidden": "true" }));
   return made;
 }
 
@@ -49,18 +38,18 @@ class Desk {
     this.onkey = (event) => this.key(event);
     this.onkeyup = (event) => this.released(event);
     this.onblur = () => this.hold(false);
-    this.head = el("div", { class: "head" });
-    this.status = el("p", { class: "status", role: "status" });
-    this.why = el("p", { class: "why" });
-    this.tools = el("div", { class: "tools", role: "group", "aria-label": "How the pictures are shown" });
-    this.stage = el("div", { class: "stage" });
-    this.measure = el("p", { class: "measure", role: "status" });
-    this.member = el("div", { class: "member", role: "group", "aria-label": "What becomes of picture B" });
-    this.actions = el("div", { class: "actions", role: "group", "aria-label": "What becomes of the group" });
-    this.facts = el("table", { class: "facts" });
-    this.members = el("ol", { class: "members", "aria-label": "All pictures of this group" });
-    this.more = el("div", { class: "more" });
-    this.keys = el("details", { class: "keys" });
+    this.head = element("div", { class: "head" });
+    this.status = element("p", { class: "status", role: "status" });
+    this.why = element("p", { class: "why" });
+    this.tools = element("div", { class: "tools", role: "group", "aria-label": "How the pictures are shown" });
+    this.stage = element("div", { class: "stage" });
+    this.measure = element("p", { class: "measure", role: "status" });
+    this.member = element("div", { class: "member", role: "group", "aria-label": "What becomes of picture B" });
+    this.actions = element("div", { class: "actions", role: "group", "aria-label": "What becomes of the group" });
+    this.facts = element("table", { class: "facts" });
+    this.members = element("ol", { class: "members", "aria-label": "All pictures of this group" });
+    this.more = element("div", { class: "more" });
+    this.keys = element("details", { class: "keys" });
     this.keys.ontoggle = () => { kept.open = this.keys.open; };
     root.replaceChildren(this.head, this.status, this.why, this.tools, this.stage, this.measure, this.member,
       this.facts, this.members, this.more, this.keys, this.actions);
@@ -128,10 +117,10 @@ class Desk {
   draw() {
     const data = this.data;
     const navigation = data.navigation ?? true;
-    this.head.replaceChildren(el("h2", { text: data.title, tabindex: "-1", "data-id": "title" }));
+    this.head.replaceChildren(element("h2", { text: data.title, tabindex: "-1", "data-id": "title" }));
     if (navigation) {
       this.head.prepend(button("list", "All groups", "Esc", () => this.send("list"), { class: "quiet" }));
-      this.head.append(el("span", { class: "turn" },
+      this.head.append(element("span", { class: "turn" },
         button("previous", "Previous", "K", () => this.send("previous")),
         button("next", "Next", "J", () => this.send("next"))));
     }
@@ -149,13 +138,13 @@ class Desk {
   drawTools() {
     const modes = MODES.map(([mode, words, key]) => button(`mode-${mode}`, words, key, () => this.choose(mode),
       { "aria-pressed": String(kept.mode === mode) }));
-    const strength = el("select", { "aria-label": "Strength of the difference", "data-id": "strength" },
+    const strength = element("select", { "aria-label": "Strength of the difference", "data-id": "strength" },
       ...[["1", "as it is"], ["4", "4 times as strong"], ["16", "16 times as strong"]].map(([value, text]) =>
-        el("option", { value, text, selected: value === kept.strength })));
+        element("option", { value, text, selected: value === kept.strength })));
     strength.onchange = () => { kept.strength = strength.value; this.dim(); };
     strength.hidden = kept.mode !== "difference";
-    this.percent = el("output", { text: "" });
-    this.tools.replaceChildren(...modes, strength, el("span", { class: "zoom" },
+    this.percent = element("output", { text: "" });
+    this.tools.replaceChildren(...modes, strength, element("span", { class: "zoom" },
       button("smaller", "−", "", () => this.zoomBy(1 / 1.5), { "aria-label": "Zoom out" }), this.percent,
       button("larger", "+", "", () => this.zoomBy(1.5), { "aria-label": "Zoom in" }),
       button("whole", "Fit", "0", () => this.place({ scale: 1, x: 0, y: 0 }))));
@@ -195,24 +184,24 @@ class Desk {
     if (this.member.hidden) return;
     const stays = two.role === "stays";
     const all = two.role === "unsure" || this.keeper.role !== "kept";
-    this.member.append(el("span", { class: "about", text: `B, picture ${two.number}:` }),
+    this.member.append(element("span", { class: "about", text: `B, picture ${two.number}:` }),
       button("keep", "Keep this one instead", two.number < 10 ? String(two.number) : "",
         () => this.send("keep", two.number)),
       button("stay", stays ? "Set it aside after all" : "Let it stay too", "X",
         () => this.send("stay", two.number), { disabled: all, "aria-pressed": String(stays) }),
       button("other", two.role === "other" ? "It is the same picture after all" : "It is another picture", "O",
         () => this.send("other", two.number), { disabled: !two.other || this.keeper.role !== "kept" }));
-    if (two.reason) this.member.append(el("span", { class: "reason", text: `Stays: ${two.reason}.` }));
+    if (two.reason) this.member.append(element("span", { class: "reason", text: `Stays: ${two.reason}.` }));
   }
 
   caption(letter, member) {
-    const chip = this.data.deciding ? el("span", { class: "chip", "data-role": member.role, text: member.chip }) : "";
-    return el("figcaption", {}, el("b", { text: letter }), chip, el("bdi", { class: "name", text: member.name }),
-      el("span", { class: "level", text: member.level }));
+    const chip = this.data.deciding ? element("span", { class: "chip", "data-role": member.role, text: member.chip }) : "";
+    return element("figcaption", {}, element("b", { text: letter }), chip, element("bdi", { class: "name", text: member.name }),
+      element("span", { class: "level", text: member.level }));
   }
 
   pane(...inside) {
-    const view = el("div", { class: "view", tabindex: "-1" }, el("div", { class: "content" }, ...inside));
+    const view = element("div", { class: "view", tabindex: "-1" }, element("div", { class: "content" }, ...inside));
     view.onwheel = (event) => this.wheel(event, view);
     view.ondblclick = (event) => this.zoomAt(event, view, this.zoom.scale > 1 ? 1 / this.zoom.scale : 2.5);
     view.onpointerdown = (event) => this.down(event, view);
@@ -222,9 +211,9 @@ class Desk {
   }
 
   picture(member, letter) {
-    if (!member.picture) return el("p", { class: "none", text: "No preview of it is there." });
-    const image = el("img", { src: member.picture, alt: `${letter}: ${member.name}`, draggable: "false" });
-    image.onerror = () => image.replaceWith(el("p", { class: "none", text: "No preview of it is there." }));
+    if (!member.picture) return element("p", { class: "none", text: "No preview of it is there." });
+    const image = element("img", { src: member.picture, alt: `${letter}: ${member.name}`, draggable: "false" });
+    image.onerror = () => image.replaceWith(element("p", { class: "none", text: "No preview of it is there." }));
     return image;
   }
 
@@ -237,7 +226,7 @@ class Desk {
     if (mode === "side") {
       const panes = [["A", one], ["B", two]].filter(([, member]) => member);
       this.stage.replaceChildren(...panes.map(([letter, member]) =>
-        el("figure", {}, this.pane(this.picture(member, letter)), this.caption(letter, member))));
+        element("figure", {}, this.pane(this.picture(member, letter)), this.caption(letter, member))));
       this.place(this.zoom);
       return;
     }
@@ -257,7 +246,7 @@ class Desk {
     const [first, second] = await Promise.all([one, two].map((member) => member.picture ? loaded(member.picture) : null));
     if (drawn !== this.drawn) return;
     if (!first || !second) {
-      this.stage.replaceChildren(el("p", { class: "none", text: "One of the two has no preview." }));
+      this.stage.replaceChildren(element("p", { class: "none", text: "One of the two has no preview." }));
       return;
     }
     const lay = this.data.lays[two.number] ?? [1, 0, 0, 0, 1, 0];
@@ -271,7 +260,7 @@ class Desk {
       context.setTransform(1, 0, 0, 1, 0, 0);
       return context;
     };
-    const canvas = (label) => el("canvas", { width, height, role: "img", "aria-label": label });
+    const canvas = (label) => element("canvas", { width, height, role: "img", "aria-label": label });
     if (mode === "difference") {
       const made = canvas(`The difference of ${one.name} and ${two.name}`);
       made.className = "difference";
@@ -282,8 +271,8 @@ class Desk {
         context.globalCompositeOperation = "destination-in";
         context.fillRect(0, 0, 1, 1);
       });
-      this.stage.replaceChildren(el("figure", {}, this.pane(made),
-        el("figcaption", {}, el("span", { text: "Black is equal; what is bright differs." }))));
+      this.stage.replaceChildren(element("figure", {}, this.pane(made),
+        element("figcaption", {}, element("span", { text: "Black is equal; what is bright differs." }))));
       this.dim();
       this.measure.textContent = measured(made);
     } else {
@@ -292,7 +281,7 @@ class Desk {
       const over = canvas(`B: ${two.name}, laid on A`);
       on(over, (context) => context.drawImage(second, 0, 0, 1, 1));
       const captions = [this.caption("A", one), this.caption("B", two)];
-      const figure = el("figure", {}, this.pane(under, over), ...captions);
+      const figure = element("figure", {}, this.pane(under, over), ...captions);
       this.stage.replaceChildren(figure);
       const turn = (which) => {
         over.hidden = captions[1].hidden = !which;
@@ -311,41 +300,41 @@ class Desk {
   }
 
   drawFacts(one, two) {
-    const head = el("tr", {}, el("td"), el("th", { scope: "col", text: "A" }));
-    if (two) head.append(el("th", { scope: "col", text: "B" }));
+    const head = element("tr", {}, element("td"), element("th", { scope: "col", text: "A" }));
+    if (two) head.append(element("th", { scope: "col", text: "B" }));
     const rows = this.data.labels.map((label, at) => {
-      const row = el("tr", {}, el("th", { scope: "row", text: label }));
+      const row = element("tr", {}, element("th", { scope: "row", text: label }));
       const differs = two && one.facts[at] !== two.facts[at];
       for (const member of two ? [one, two] : [one]) {
-        const cell = el("td", { class: differs ? "differs" : null }, el("bdi", { text: member.facts[at] }));
-        if (differs && member === two) cell.prepend(el("span", { class: "sign", text: "≠ ", title: "differs" }));
+        const cell = element("td", { class: differs ? "differs" : null }, element("bdi", { text: member.facts[at] }));
+        if (differs && member === two) cell.prepend(element("span", { class: "sign", text: "≠ ", title: "differs" }));
         row.append(cell);
       }
       return row;
     });
-    this.facts.replaceChildren(el("caption", { text: "What is known of both; what differs is bold" }),
-      el("thead", {}, head), el("tbody", {}, ...rows));
+    this.facts.replaceChildren(element("caption", { text: "What is known of both; what differs is bold" }),
+      element("thead", {}, head), element("tbody", {}, ...rows));
   }
 
   drawMembers() {
     const data = this.data;
     this.members.hidden = data.members.length < 3 && data.total < 3;
     this.members.replaceChildren(...data.members.map((member) => {
-      const pick = el("button", { type: "button", "data-id": `pick-${member.number}`, "data-number": member.number,
+      const pick = element("button", { type: "button", "data-id": `pick-${member.number}`, "data-number": member.number,
         "aria-pressed": String(member.number === this.number), title: member.facts.at(-1),
         "aria-label": `Picture ${member.number}: ${member.name}, ${member.chip}`,
         onclick: () => this.focusOn(member.number) },
-      el("div", { class: "frame" }, member.thumb ? el("img", { src: member.thumb, alt: "" }) : ""),
-      el("div", { class: "line" }, el("b", { text: member.number }),
-        el("span", { class: "chip", "data-role": member.role, text: member.chip })),
-      el("bdi", { class: "name", text: member.name }),
-      el("div", { class: "small", text: `${member.facts[0]}, ${member.facts[1].split(" (")[0]}` }));
-      return el("li", { "data-role": member.role }, pick);
+      element("div", { class: "frame" }, member.thumb ? element("img", { src: member.thumb, alt: "" }) : ""),
+      element("div", { class: "line" }, element("b", { text: member.number }),
+        element("span", { class: "chip", "data-role": member.role, text: member.chip })),
+      element("bdi", { class: "name", text: member.name }),
+      element("div", { class: "small", text: `${member.facts[0]}, ${member.facts[1].split(" (")[0]}` }));
+      return element("li", { "data-role": member.role }, pick);
     }));
     this.more.hidden = data.total <= data.shown;
     this.more.replaceChildren(
       button("fewer", "Earlier ones", "", () => this.send("fewer"), { disabled: data.first === 0 }),
-      el("span", { text: `${data.first + 1} to ${Math.min(data.total, data.first + data.shown)} of ${data.total}` }),
+      element("span", { text: `${data.first + 1} to ${Math.min(data.total, data.first + data.shown)} of ${data.total}` }),
       button("more", "Later ones", "", () => this.send("more"), { disabled: data.first + data.shown >= data.total }));
   }
 
@@ -359,13 +348,13 @@ class Desk {
     if (this.others.length > 1) rows.push(["← →", "Other pictures of the group as B"]);
     rows.push(["S, F, D", "Side by side, flicker, difference"], ["Space", "Hold it: B in the place of A"],
       ["+ − 0", "Zoom in, out, fit"], ["?", "This table"]);
-    const listening = el("input", { type: "checkbox", "data-id": "listening" });
+    const listening = element("input", { type: "checkbox", "data-id": "listening" });
     listening.checked = kept.listening;
     listening.onchange = () => { kept.listening = listening.checked; };
     this.keys.open = kept.open;
-    this.keys.replaceChildren(el("summary", { "data-id": "keys" }, el("span", { text: "Keys" }), el("kbd", { text: "?", "aria-hidden": "true" })),
-      el("dl", {}, ...rows.flatMap(([key, words]) => [el("dt", {}, el("kbd", { text: key })), el("dd", { text: words })])),
-      el("label", {}, listening, el("span", { text: "Single keys do something" })));
+    this.keys.replaceChildren(element("summary", { "data-id": "keys" }, element("span", { text: "Keys" }), element("kbd", { text: "?", "aria-hidden": "true" })),
+      element("dl", {}, ...rows.flatMap(([key, words]) => [element("dt", {}, element("kbd", { text: key })), element("dd", { text: words })])),
+      element("label", {}, listening, element("span", { text: "Single keys do something" })));
   }
 
   // Zoom: one for all panes, in shares of a pane.

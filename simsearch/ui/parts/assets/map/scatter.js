@@ -18,17 +18,6 @@ const INKS = {
     ramp: ["#4a5fc1", "#f6e58d"], rest: "#8d979f" },
 };
 
-function element(kind, attributes = {}, ...inside) {
-  const made = document.createElement(kind);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") made.textContent = value;
-    else if (name === "onclick" || name === "onchange") made[name] = value;
-    else made.setAttribute(name, value);
-  }
-  made.append(...inside);
-  return made;
-}
-
 const between = (value, least, most) => Math.min(Math.max(value, least), most);
 
 function mixed(ends, part) {

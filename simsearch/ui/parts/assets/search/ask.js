@@ -3,13 +3,6 @@
 const lives = new WeakMap();
 const MOST_AT_ONCE = 8;
 
-function element(kind, attributes = {}, ...inside) {
-  const made = document.createElement(kind);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...inside);
-  return made;
-}
-
 function size(bytes) {
   return `${Math.round(bytes / (1 << 20))} MiB`;
 }

@@ -3,17 +3,6 @@
 const lives = new WeakMap();
 let keyboard = false; // the last act was done with the keyboard, so that the focus goes on to the new pictures
 
-function element(kind, attributes = {}, ...inside) {
-  const made = document.createElement(kind);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") made.textContent = value;
-    else if (name === "onclick") made.onclick = value;
-    else made.setAttribute(name, value);
-  }
-  made.append(...inside);
-  return made;
-}
-
 function picture(address, className) {
   const image = element("img", { src: address, alt: "", loading: "lazy", decoding: "async", draggable: "false" });
   const frame = element("span", { class: className }, image);

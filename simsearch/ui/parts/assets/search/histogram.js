@@ -1,13 +1,6 @@
 // How many hits have which score, and a slider for the least score that is shown.
 const BINS = 48, PAUSE_MS = 300;
 
-function element(kind, attributes = {}, ...inside) {
-  const made = document.createElement(kind);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...inside);
-  return made;
-}
-
 // `scores` is best first.
 function counted(scores, low, high) {
   const bins = new Array(BINS).fill(0);

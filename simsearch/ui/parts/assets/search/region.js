@@ -2,13 +2,6 @@
 // there are several, all examples.
 const LEAST = 0.02, STEP = 0.02, PAUSE_MS = 900;
 
-function element(kind, attributes = {}, ...inside) {
-  const made = document.createElement(kind);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...inside);
-  return made;
-}
-
 const within = (value, low, high) => Math.min(Math.max(value, low), high);
 
 // From two corners.
