@@ -8,16 +8,15 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from simsearch.engine.maintenance.thumbnails import Thumbnails
 from simsearch.engine.ranking import content_paths
 from simsearch.errors import SimsearchError
-from simsearch.media.decode import DecodeLimits
 from simsearch.media.thumbs import keep, look_up
 from simsearch.records import Decoded, Known
 from simsearch.storage import catalog
@@ -91,15 +90,15 @@ class _Wanted:
         return self.digest, SIDES[self.kind]
 
     @property
-    def store(self) -> Path:
-        """The thumbnails that are kept with the index."""
-        return self.library.index.path / "thumbs.db"
+    def thumbnails(self) -> Thumbnails:
+        """Those that are kept with the index, and the limits of what is decoded for it."""
+        return Thumbnails.of(self.library.index)
 
     def kept(self) -> bytes | None:
         """The JPEG without a look at the file; b"" where that failed a moment ago, None if unknown."""
         found = _memory.get(self.key)
         if found is None and self.kind == THUMB:
-            found = look_up(self.store, *self.key)
+            found = look_up(self.thumbnails.store, *self.key)
             if found is not None:
                 _memory.keep(self.key, found)
         return found
@@ -110,7 +109,7 @@ class _Wanted:
     def made(self) -> tuple[bytes, bool]:
         """The JPEG from the first file that can be read, and whether it still is what was indexed."""
         side = SIDES[self.kind]
-        limits = DecodeLimits(max_pixels=self.library.index.max_pixels)
+        store, limits = self.thumbnails.store, self.thumbnails.limits
         for path in self.paths:
             outcome = DECODERS.read(path, seen_at(side), limits, self._is_made)
             if isinstance(outcome, Known):
@@ -121,7 +120,7 @@ class _Wanted:
                     return found, False
                 _memory.keep(self.key, found)
                 if self.kind == THUMB:
-                    keep(self.store, self.digest, side, found)
+                    keep(store, self.digest, side, found)
                 return found, True
         _memory.fail(self.key)
         return b"", True
