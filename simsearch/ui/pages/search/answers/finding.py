@@ -7,7 +7,6 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,8 +36,6 @@ T = TypeVar("T")
 
 _lock = threading.Lock()
 _kept: OrderedDict[Hashable, Any] = OrderedDict()
-# The network is loaded once, and two pictures at the same time take as long as one after the other.
-_embedding = threading.Lock()
 
 
 def hits_of(lib: Library, search: Search) -> tuple[Hit, ...]:
@@ -84,16 +81,14 @@ def _seen(lib: Library, example: Example) -> Seen:
     box = Box(*example.box) if example.box is not None else None
     if example.indexed is not None:
         own = tuple(os.fsencode(path) for path in lib.index.paths_of(example.indexed))
-        with _embedding if box is not None else nullcontext():
-            return Seen(lib.searcher.vector_of(example.indexed, box), own=own)
+        return Seen(lib.searcher.vector_of(example.indexed, box), own=own)
     held = upload_of(example)
     known = lib.index.vector_id_of(digest=held.digest) if box is None else None
     if known is not None:
         return Seen(lib.searcher.vector_of(known))
-    with _embedding:
-        if box is not None:
-            return Seen(lib.searcher.vector_of(held.preview, box))
-        return Seen(lib.searcher.embedder.embed(held.framed[None])[0])
+    if box is not None:
+        return Seen(lib.searcher.vector_of(held.preview, box))
+    return Seen(lib.searcher.embedder.embed(held.framed[None])[0])
 
 
 def _filter(limits: Limits) -> PhotoFilter:
