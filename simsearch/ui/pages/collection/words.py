@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from simsearch.records import IndexInfo, IndexReport, VerifyReport, ViewInfo
+from simsearch.report.duplicates.words import counted
 from simsearch.report.names import visible
 from simsearch.ui.look import size_of
 
@@ -15,11 +16,6 @@ STATES = {
     "missing": "missing: its photos are kept in the index. A disk that is not mounted?",
     "empty": "empty: its photos are kept in the index. A disk that is not mounted?",
 }
-
-
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """A number with its word: "1 photo", "1,200 photos"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def searched(view: ViewInfo) -> str:
