@@ -18,9 +18,10 @@ from streamlit.testing.v1 import AppTest
 from simsearch import Index
 from simsearch.engine.maintenance.verify import verify
 from simsearch.errors import SimsearchError
+from simsearch.ui import folders
 from simsearch.ui.jobs import running
 from simsearch.ui.jobs.looking import Look
-from simsearch.ui.pages.welcome import folders, looking
+from simsearch.ui.pages.welcome import looking
 from ui.browser import Visitor, served
 
 LONG = 300.0

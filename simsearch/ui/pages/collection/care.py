@@ -8,12 +8,11 @@ from pathlib import Path
 import streamlit as st
 
 from simsearch.errors import SimsearchError
-from simsearch.ui import look
+from simsearch.ui import folders, look
 from simsearch.ui.jobs import running, showing
 from simsearch.ui.jobs.job import DONE, Job
 from simsearch.ui.pages.collection import words
 from simsearch.ui.pages.collection.tables import table
-from simsearch.ui.pages.welcome import folders
 
 KINDS = {"index": "Indexing", "rebuild": "Rebuilding", "verify": "Checking"}
 VIEWS = {

@@ -9,9 +9,9 @@ import streamlit as st
 
 from simsearch.errors import SimsearchError
 from simsearch.paths import resolve_index
-from simsearch.ui import look
+from simsearch.ui import folders, look
 from simsearch.ui.jobs import running, showing
-from simsearch.ui.pages.welcome import folders, looking
+from simsearch.ui.pages.welcome import looking
 
 _MODEL, _REFUSED = "welcome.model", "welcome.refused"
 

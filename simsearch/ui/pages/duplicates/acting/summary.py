@@ -10,13 +10,13 @@ from simsearch.dedup.acts.records import ACTIONS, LINKS, PlannedGroup, PlanOptio
 from simsearch.report.duplicates.words import counted
 from simsearch.report.names import visible
 from simsearch.ui import look
+from simsearch.ui.folders import may_choose
 from simsearch.ui.pages.duplicates.acting import working
 from simsearch.ui.pages.duplicates.acting.carrying import Decided, Done, Draft, carry_out, draft
 from simsearch.ui.pages.duplicates.acting.outcome import tell
 from simsearch.ui.pages.duplicates.deciding import decisions as deciding
 from simsearch.ui.pages.duplicates.deciding.session import GROUPS, Session
 from simsearch.ui.pages.duplicates.finding import Found
-from simsearch.ui.pages.welcome.folders import may_choose
 from simsearch.ui.parts.sidebyside import plan_list
 from simsearch.ui.shared import Library
 
