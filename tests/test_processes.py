@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from children import is_running, workers_of
+from children import is_running, wait_for, workers_of
 from conftest import REPO, age, picture, simsearch
 from oracle import read_index
 
@@ -27,13 +27,6 @@ LITE0 = ("--model", "efficientnet_lite0")
 def start(*args: str | os.PathLike[str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "simsearch", *map(os.fspath, args)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.02)
 
 
 def count(index: Path) -> int:

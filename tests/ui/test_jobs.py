@@ -9,10 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import children
 import pytest
 from children import is_running, workers_of
 from conftest import REPO, age, picture
@@ -36,11 +36,7 @@ LONG = 300.0
 """Seconds that a test waits for what takes a few on a machine that has nothing else to do."""
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = LONG) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.02)
+wait_for = partial(children.wait_for, seconds=LONG)
 
 
 def count(index: Path) -> int:
