@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -84,6 +85,9 @@ def run_child(
         child.kill()
         child.wait()
     cost = Cost(time.perf_counter() - started, _ended_children() - before)
+    if child.returncode < 0:
+        # What it had said by then tells nothing of why.
+        raise ChildFailed(f"ended by {signal.Signals(-child.returncode).name} after {cost.wall:.0f} s")
     if child.returncode:
         said = (stderr or stdout).decode(errors="replace").strip()
         raise ChildFailed(said or f"it ended with status {child.returncode}")
