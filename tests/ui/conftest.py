@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from streamlit import config
 
 from ui.browser import CHROMIUM, FLAGS, REPO, Visitor, served
 
@@ -22,6 +23,15 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
         yield started
         started.close()
+
+
+@pytest.fixture
+def loopback() -> Iterator[None]:
+    """Pages in this process find an address that only this machine reaches, whatever ran before."""
+    before = config.get_option("server.address")
+    config.set_option("server.address", "127.0.0.1")
+    yield
+    config.set_option("server.address", before)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,12 +36,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def own(made: tuple[Path, Path], tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+def own(made: tuple[Path, Path], tmp_path: Path, loopback: None) -> tuple[Path, Path]:
     """The folder, and a copy of the index for one test, at a server that only this machine reaches."""
-    before = config.get_option("server.address")
-    config.set_option("server.address", "127.0.0.1")
-    yield made[0], Path(shutil.copytree(made[1], tmp_path / "index"))
-    config.set_option("server.address", before)
+    return made[0], Path(shutil.copytree(made[1], tmp_path / "index"))
 
 
 def page(index: Path) -> AppTest:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,17 +30,14 @@ Maker = Callable[[int], Path]
 
 
 @pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loopback: None) -> Path:
     """A home with pictures, a server that only this machine reaches, and an index that is not there."""
     home = tmp_path / "home"
     (home / "Pictures" / "2024").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("SIMSEARCH_INDEX", str(tmp_path / "index"))
     monkeypatch.setenv("SIMSEARCH_MODEL", LITE0)
-    before = config.get_option("server.address")
-    config.set_option("server.address", "127.0.0.1")
-    yield home
-    config.set_option("server.address", before)
+    return home
 
 
 def page() -> AppTest:
