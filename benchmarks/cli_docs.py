@@ -14,8 +14,8 @@ HEAD = """# The command line
 Written by `python -m benchmarks.cli_docs` from each command's `--help`.
 
 stdout holds the answer and nothing else; progress, notes and errors go to stderr. Exit status: 0 done,
-1 error, 2 wrong usage, 3 a check ran and found something (`verify`, `leaks`, `compare`, `index --strict`),
-130 Ctrl-C.
+1 error, 2 wrong usage, 3 a check ran and found something (`verify`, `leaks`, `compare`, `finetune`,
+`index --strict`), 130 Ctrl-C.
 """
 
 

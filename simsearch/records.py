@@ -89,7 +89,9 @@ class Photo:
 class Hit:
     """One answer. `score` is cosine similarity in -1..1, higher is closer; one hit a content.
 
-    `path` is absolute; `copies` are further files with the same bytes; `id` never changes.
+    `path` is absolute; `copies` are further files with the same bytes; `id` never changes. `one_in`: one in
+    so many pairs of the collection's own pictures scores as high, which means the same in every collection;
+    None where the index does not know yet, and at most the number of pairs that were compared.
     """
 
     path: str
@@ -98,6 +100,7 @@ class Hit:
     width: int
     height: int
     copies: tuple[str, ...] = ()
+    one_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

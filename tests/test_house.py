@@ -16,7 +16,7 @@ FLOORS = {
     **dict.fromkeys(("errors", "records", "spec", "paths", "framing"), 0),
     **dict.fromkeys(("media", "models", "storage", "views"), 1),
     "engine": 2,
-    **dict.fromkeys(("dedup", "quality"), 3),
+    **dict.fromkeys(("dedup", "quality", "training"), 3),
     "report": 4,
     **dict.fromkeys(("cli", "ui", "server"), 5),
 }

@@ -193,7 +193,7 @@ def test_centred_scores_are_those_of_vectors_less_the_shrunken_mean(tmp_path: Pa
     info = rebuild(folder, view=kind, recall=0.99, center=True)
     assert info.center
     truth = read_index(folder)
-    mean = truth.vectors.mean(axis=0) * (ENOUGH / (ENOUGH + 300))
+    mean = truth.vectors.mean(axis=0) * (ENOUGH / (ENOUGH + 30))
     moved = truth.vectors - mean
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
     with Searcher(folder) as searcher:
@@ -214,7 +214,7 @@ def test_the_middle_is_that_of_the_photos_that_are_left(tmp_path: Path) -> None:
     rebuild(folder, view="ivf", recall=0.9, center=True)
     remove([photos / f"{n:05d}.png" for n in range(5, ENOUGH)], folder, yes=True)
     truth = read_index(folder)
-    mean = truth.vectors.mean(axis=0) * (5 / 305)
+    mean = truth.vectors.mean(axis=0) * (5 / 35)
     moved = truth.vectors - mean
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
     with Searcher(folder) as searcher:

@@ -19,6 +19,8 @@ COMMANDS = {
     "purge": "simsearch.cli.duplicates.purge",
     "verdicts": "simsearch.cli.duplicates.verdicts",
     "eval": "simsearch.cli.quality.evaluate",
+    "finetune": "simsearch.cli.quality.finetune",
+    "explain": "simsearch.cli.quality.explain",
     "info": "simsearch.cli.info",
 }
 MAINTENANCE = {

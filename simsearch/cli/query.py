@@ -2,68 +2,40 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from simsearch.cli.options import Common, common_options
 from simsearch.cli.output import answer, answer_text, check_page, form_of, note, screen, write_page
-from simsearch.errors import NotIndexed, PhotoUnreadable
+from simsearch.cli.querying.arguments import USUAL, QueryCommand, box, examples, score, wrong_usage
+from simsearch.cli.querying.asking import Asked, looked_at
 
 if TYPE_CHECKING:
-    from simsearch.engine.queries.examples import Example
-    from simsearch.engine.queries.region import Box
-    from simsearch.engine.search import QueryOptions, Searcher
+    from simsearch.engine.search import Searcher
     from simsearch.records import QueryResult
 
 
 Names = tuple[str, ...]
 
-USUAL = 0.7
-"""What relevance counts with --diverse alone; `simsearch.engine.queries.diversity.BALANCE`."""
-
-
-class QueryCommand(click.Command):
-    """A command whose --diverse takes the word after it only where that is a number, and else an IMAGE."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the arguments."""
-        end = args.index("--") if "--" in args else len(args)
-        for place in range(end):
-            following = args[place + 1] if place + 1 < len(args) else ""
-            if args[place] == "--diverse" and _number(following) is None:
-                args[place] = f"--diverse={USUAL}"
-        return super().parse_args(ctx, args)
-
-
-def _number(word: str) -> float | None:
-    try:
-        return float(word)
-    except ValueError:
-        return None
-
-
-def _score(_: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not -1 <= value <= 1:
-        raise click.BadParameter(f"{value} is not a cosine, which lies from -1 to 1.", param=parameter)
-    return value
-
 
 @click.command("query", cls=QueryCommand)
 @click.argument("images", nargs=-1, metavar="[IMAGE|-]...")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Hits a query.")
-@click.option("--min-score", type=float, callback=_score, help="Only hits with at least this cosine.")
-@click.option("--max-score", type=float, callback=_score, help="Only hits with at most this cosine.")
+@click.option("--min-score", type=float, callback=score, help="Only hits with at least this cosine.")
+@click.option("--max-score", type=float, callback=score, help="Only hits with at most this cosine.")
+@click.option(
+    "--one-in",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only hits that score as at most one in N pairs of this index's own photos do, e.g. 10000.",
+)
 @click.option("--include-self", is_flag=True, help="Let the query's own file be among its hits.")
 @click.option(
     "--center/--no-center",
     default=None,
-    help="Score by vectors seen from the middle of the collection. [default: as rebuild was told, else not]",
+    help="Score by vectors seen from the middle of the collection. [default: as the index is set]",
 )
 @click.option("--id", "ids", type=int, multiple=True, help="Query by the id of an indexed photo; repeatable.")
 @click.option(
@@ -123,6 +95,7 @@ def command(
     k: int,
     min_score: float | None,
     max_score: float | None,
+    one_in: int | None,
     include_self: bool,
     center: bool | None,
     ids: tuple[int, ...],
@@ -156,18 +129,19 @@ def command(
     from simsearch.engine.queries.filters import PhotoFilter
     from simsearch.engine.search import QueryOptions, Searcher
 
-    with _wrong_usage():
+    with wrong_usage():
         photos = PhotoFilter(folder, formats, since=since, until=until, where=where)
         options = QueryOptions(
             *(k, min_score, max_score, include_self, center),
             photos=photos,
             diverse=diverse,
-            plus=_examples(plus),
-            minus=_examples(minus),
-            box=_box(crop),
+            plus=examples(plus),
+            minus=examples(minus),
+            box=box(crop),
+            one_in=one_in,
         )
     with Searcher(common.index, note=note) as searcher:
-        asked = _Asked(searcher, _looked_at(searcher, options))
+        asked = Asked(searcher, looked_at(searcher, options))
         results: Iterable[QueryResult] = asked.answers(images, ids)
         if html is not None or browse:
             results = list(results)
@@ -182,79 +156,6 @@ def _check_queries(images: Names, ids: tuple[int, ...]) -> None:
         raise click.UsageError("Give an IMAGE, - for standard input, or --id.")
     if images.count("-") > 1:
         raise click.UsageError("Standard input holds one picture: give - once.")
-
-
-@contextmanager
-def _wrong_usage() -> Iterator[None]:
-    from simsearch.errors import QueryInvalid
-
-    try:
-        yield
-    except QueryInvalid as exc:
-        raise click.UsageError(str(exc)) from exc
-
-
-def _box(crop: str | None) -> Box | None:
-    from simsearch.engine.queries.region import Box
-
-    return Box.parse(crop) if crop is not None else None
-
-
-def _examples(items: Names) -> tuple[Example, ...]:
-    """The example of each IMAGE[=WEIGHT]; a file that is really called so is an IMAGE."""
-    from simsearch.engine.queries.examples import Example
-
-    found = []
-    for item in items:
-        path, _, weight = item.rpartition("=")
-        number = _number(weight)
-        weighted = path and number is not None and not os.path.lexists(item)
-        found.append(Example(path, number) if weighted else Example(item))
-    return tuple(found)
-
-
-def _looked_at(searcher: Searcher, options: QueryOptions) -> QueryOptions:
-    """The options with their examples looked at once, and not for each IMAGE."""
-    plus, minus = (tuple(searcher.look_at(one) for one in side) for side in (options.plus, options.minus))
-    return replace(options, plus=plus, minus=minus)
-
-
-@dataclass(slots=True)
-class _Asked:
-    """Asks one query after another; a bad one costs its own line on stderr and not the others."""
-
-    searcher: Searcher
-    options: QueryOptions
-    failed: int = 0
-    # The file, or on standard input the bytes, behind the name of a query.
-    pictures: dict[str, str | bytes] = field(default_factory=dict)
-
-    def answers(self, images: Sequence[str], ids: Sequence[int]) -> Iterator[QueryResult]:
-        """The results of those queries that have one, in order."""
-        from simsearch.errors import RegionOutside
-
-        queries: list[str | int] = [*images, *ids]
-        for query in queries:
-            try:
-                yield self._answer(query)
-            except (PhotoUnreadable, NotIndexed, RegionOutside) as exc:
-                self.failed += 1
-                note(f"Error: {exc}")
-
-    def _answer(self, query: str | int) -> QueryResult:
-        if isinstance(query, int):
-            result = self.searcher.query_id(query, self.options)
-            self.pictures[result.query] = self.searcher.index.paths_of(query)[0]
-        elif query == "-":
-            data = sys.stdin.buffer.read()
-            if not data:
-                raise PhotoUnreadable("There is nothing on standard input; - reads a picture from there.")
-            result = self.searcher.query_bytes(data, "-", self.options)
-            self.pictures[result.query] = data
-        else:
-            result = self.searcher.query_path(query, self.options)
-            self.pictures[result.query] = result.query
-        return result
 
 
 def _print(results: Iterable[QueryResult], form: str, null: bool) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simsearch.engine.index import Index
+from simsearch.engine.snapshot import CENTER
 from simsearch.errors import IndexMissing, IndexUnwritable
 from simsearch.paths import DAMAGED, DATABASE
-from simsearch.spec import EmbeddingSpec
+from simsearch.spec import NAMED, EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
 from simsearch.storage.answers import ASIDE, VERDICTS
 from simsearch.storage.database import Database
@@ -54,6 +55,9 @@ def _create(
         }
         if fallback is not None:
             values["fallback"] = fallback
+        if not spec.backbone.startswith(NAMED):
+            # Vectors of a network share a part that tells nothing; of those made elsewhere nothing is known.
+            values[CENTER] = "on"
         with database.write() as connection:
             migrations.create(connection)
             writer.put_settings(connection, values)

@@ -10,10 +10,11 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from simsearch.engine.calibration.rarity import Rarity
 from simsearch.engine.queries.diversity import AMONG, by_relevance_and_variety
 from simsearch.engine.queries.filters import PhotoFilter, matching_ids, matching_paths
 from simsearch.engine.snapshot import Snapshot
-from simsearch.errors import IndexDamaged
+from simsearch.errors import IndexDamaged, QueryInvalid
 from simsearch.paths import join, text
 from simsearch.records import Hit
 from simsearch.storage import catalog
@@ -35,6 +36,7 @@ class Wanted:
         center: scores are cosines of centred vectors; None is as the index is set.
         photos: only photos that this filter lets through; `path` of a hit is a file that fulfils it.
         diverse: the balance of relevance and variety by which the best 500 are ordered anew, 0 to 1.
+        one_in: only scores that at most one in so many pairs of the collection reaches.
     """
 
     k: int = 10
@@ -45,6 +47,7 @@ class Wanted:
     center: bool | None = None
     photos: PhotoFilter | None = None
     diverse: float | None = None
+    one_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +66,35 @@ def rank(
 
     With `wanted.diverse` the best 500 come in that order instead, and the rest after them.
     """
+    rarity = snapshot.rarity[_centres(snapshot, wanted)]
+    if wanted.one_in is not None:
+        wanted = _cut(wanted, rarity)
     if wanted.photos:
         matching = matching_ids(connection, wanted.photos)
         both = matching if wanted.allowed is None else np.intersect1d(matching, wanted.allowed)
         wanted = replace(wanted, allowed=both)
     if wanted.diverse is None:
-        return _best(connection, segments, snapshot, queries, wanted)
-    best = _best(connection, segments, snapshot, queries, replace(wanted, k=max(wanted.k, AMONG)))
-    mean = _mean(connection, snapshot, wanted)
-    return [_varied(connection, segments, hits, wanted, mean) for hits in best]
+        answers = _best(connection, segments, snapshot, queries, wanted)
+    else:
+        best = _best(connection, segments, snapshot, queries, replace(wanted, k=max(wanted.k, AMONG)))
+        mean = _mean(connection, snapshot, wanted)
+        answers = [_varied(connection, segments, hits, wanted, mean) for hits in best]
+    if rarity is None:
+        return answers
+    return [tuple(replace(hit, one_in=rarity.one_in(hit.score)) for hit in hits) for hits in answers]
+
+
+def _cut(wanted: Wanted, rarity: Rarity | None) -> Wanted:
+    """The same with the score in the place of its rarity."""
+    if rarity is None or wanted.one_in is None:
+        raise QueryInvalid("This index does not know yet how rare a score is in it. Run: simsearch rebuild")
+    if wanted.one_in > rarity.pairs:
+        raise QueryInvalid(
+            f"This index can tell one in {rarity.pairs} pairs at most, not one in {wanted.one_in}; ask for a "
+            "smaller number."
+        )
+    least = max(rarity.cut(wanted.one_in), -1.0 if wanted.min_score is None else wanted.min_score)
+    return replace(wanted, min_score=least)
 
 
 def _best(
@@ -137,8 +160,11 @@ def _ranked(
 
 
 def _mean(connection: sa.Connection, snapshot: Snapshot, wanted: Wanted) -> Vectors | None:
-    center = snapshot.centred if wanted.center is None else wanted.center
-    return snapshot.middle(connection) if center else None
+    return snapshot.middle(connection) if _centres(snapshot, wanted) else None
+
+
+def _centres(snapshot: Snapshot, wanted: Wanted) -> bool:
+    return snapshot.centred if wanted.center is None else wanted.center
 
 
 def _varied(

@@ -48,8 +48,9 @@ class QueryOptions:
         plus, minus: further examples to be like and to be unlike, see
             `simsearch.engine.queries.examples.rocchio`; their own files are no hits either.
         box: the region of the query's picture to ask by.
+        one_in: only hits that score as at most one in so many pairs of the collection's own pictures do.
 
-    Raises QueryInvalid for a negative offset and another balance.
+    Raises QueryInvalid for a negative offset, another balance, and one in less than one.
     """
 
     k: int = 10
@@ -63,10 +64,13 @@ class QueryOptions:
     plus: tuple[Example | Seen, ...] = ()
     minus: tuple[Example | Seen, ...] = ()
     box: Box | None = None
+    one_in: int | None = None
 
     def __post_init__(self) -> None:
         if self.offset < 0:
             raise QueryInvalid(f"An offset is 0 or more, not {self.offset}.")
+        if self.one_in is not None and self.one_in < 1:
+            raise QueryInvalid(f"One in {self.one_in} is no rarity; it is one in 1 or more.")
         if self.diverse is not None and not 0 <= self.diverse <= 1:
             raise QueryInvalid(f"The balance of relevance and variety is from 0 to 1, not {self.diverse:g}.")
 
@@ -200,6 +204,7 @@ class Searcher:
             center=options.center,
             photos=options.photos,
             diverse=options.diverse,
+            one_in=options.one_in,
         )
         return self.index.rank(vector[None], wanted)[0][options.offset :]
 

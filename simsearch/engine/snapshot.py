@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sqlalchemy as sa
 
+from simsearch.engine.calibration.rarity import Rarity
 from simsearch.errors import IndexDamaged, IndexMismatch
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog
@@ -140,6 +141,7 @@ class Snapshot:
             self.record = record if self.view is not None else None
         self.view_lost = "view" in settings and self.view is None
         self.centred = settings.get(CENTER) == "on"
+        self.rarity = {center: Rarity.from_settings(settings, center) for center in (False, True)}
         self._middle: Vectors | None = None
         after = self.record.last_id if self.record else 0
         self.table, self.photos = catalog.live_vectors(connection, after=after)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from simsearch.errors import ModelUnknown, WeightsRefused
+from simsearch.errors import ModelUnknown, SimsearchError, WeightsRefused
 from simsearch.models.record import POOLINGS, Backbone
 from simsearch.models.registry import build, get_backbone, list_backbones
 from simsearch.models.weights.checkpoint import COUNTER, Headless, fits, load_into, read_checkpoint
@@ -40,7 +40,11 @@ class GlobalPool(nn.Module):
 
 
 class EmbeddingNetwork(nn.Module):
-    """uint8 pixels (n, crop, crop, 3) -> float32 vectors (n, dim) of length 1."""
+    """uint8 pixels (n, crop, crop, 3) -> float32 vectors (n, dim) of length 1; always in eval mode.
+
+    In train mode batch normalisation would take its statistics from the batch at hand, so that a picture's
+    vector would hang on what else is embedded with it, and each pass would change the network.
+    """
 
     mean: Tensor
     std: Tensor
@@ -50,6 +54,16 @@ class EmbeddingNetwork(nn.Module):
         self.features = features
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
+        self.train(False)
+
+    def train(self, mode: bool = True) -> EmbeddingNetwork:
+        """Stays in eval mode. Raises SimsearchError when train mode is asked for."""
+        if mode:
+            raise SimsearchError(
+                "A network that makes embeddings stays in eval mode: in train mode the vector of a picture "
+                "depends on the others of its batch. To train a backbone use: simsearch finetune"
+            )
+        return super().train(False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Scale, normalise, run the backbone and divide each vector by its length."""
@@ -63,6 +77,17 @@ def build_network(spec: EmbeddingSpec, weights: Path) -> EmbeddingNetwork:
 
     Raises ModelUnknown, WeightsMissing, WeightsRefused, ExtraMissing.
     """
+    network = EmbeddingNetwork(load_features(spec, weights), spec)
+    if spec.backbone.startswith("timm/"):
+        check_output(network, spec.dim, spec.crop)
+    return network
+
+
+def load_features(spec: EmbeddingSpec, weights: Path) -> nn.Module:
+    """The network of `spec` without its head, float32 (n, 3, crop, crop) -> (n, dim), as it was built.
+
+    Raises ModelUnknown, WeightsMissing, WeightsRefused, ExtraMissing.
+    """
     # Some networks are built for one size of picture, which an imported checkpoint may have changed.
     headless = without_head(replace(get_backbone(spec.backbone), crop=spec.crop), spec.pooling)
     tensors = read_checkpoint(weights)
@@ -72,10 +97,7 @@ def build_network(spec: EmbeddingSpec, weights: Path) -> EmbeddingNetwork:
         other = recognise(tensors)
         told = f" It is one of {other.name}: use --model {other.name} with it." if other is not None else ""
         raise WeightsRefused(f"{exc}{told}") from exc
-    network = EmbeddingNetwork(headless.network, spec).eval()
-    if spec.backbone.startswith("timm/"):
-        check_output(network, spec.dim, spec.crop)
-    return network
+    return headless.network
 
 
 def check_output(network: EmbeddingNetwork, dim: int, crop: int) -> None:

@@ -15,6 +15,7 @@ from simsearch.models.runners import check_runtime
 from simsearch.models.weights.fetch import FetchFailed, locate_or_fetch
 from simsearch.models.weights.files import locate, read_digest
 from simsearch.models.weights.library import find_imported
+from simsearch.models.weights.recipe import read_recipe
 from simsearch.spec import EmbeddingSpec
 
 Note = Callable[[str], None]
@@ -85,6 +86,8 @@ def _preferred() -> Backbone:
 def resolve(choice: ModelChoice, *, note: Note | None = None) -> ResolvedModel:
     """Settle model and weights without importing torch; "auto" may download ResNet-50's weights once.
 
+    A checkpoint of `simsearch finetune` tells its model and preprocessing itself.
+
     Raises ModelUnknown, WeightsMissing, DeviceUnavailable (for a runtime that does not exist).
     """
     note = note or logging.getLogger("simsearch").warning
@@ -95,6 +98,9 @@ def resolve(choice: ModelChoice, *, note: Note | None = None) -> ResolvedModel:
     fallback = None
     if choice.weights is not None:
         weights = read_digest(Path(os.path.expanduser(choice.weights)))
+        recipe = read_recipe(weights.path)
+        if recipe is not None and (choice.model == "auto" or recipe.model == backbone.name):
+            backbone = recipe.backbone(get_backbone(recipe.model))
     else:
         try:
             weights = locate_or_fetch(backbone, note)

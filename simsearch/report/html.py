@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from simsearch.report.lines import rarity_words
 from simsearch.report.page import broken, document, escaped, link, picture
 
 if TYPE_CHECKING:
@@ -64,8 +65,13 @@ def _card(rank: int, hit: Hit, thumbnail: bytes | None) -> str:
         f'<li>{shown}<div class="score">{hit.score:.4f}<span>#{rank}</span></div>{bar}'
         f'<div class="name"><bdi>{link(hit.path, name)}</bdi></div>'
         f'<div class="folder"><bdi>{broken(folder)}</bdi></div>'
-        f'<div class="facts">{hit.width} &times; {hit.height}, id {hit.id}</div>{_copies(hit)}</li>\n'
+        f'<div class="facts">{hit.width} &times; {hit.height}, id {hit.id}{_rarity(hit)}</div>'
+        f"{_copies(hit)}</li>\n"
     )
+
+
+def _rarity(hit: Hit) -> str:
+    return f", {rarity_words(hit.one_in)}" if hit.one_in is not None else ""
 
 
 def _copies(hit: Hit) -> str:

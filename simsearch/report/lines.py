@@ -122,6 +122,14 @@ def thumbnails_line(report: ThumbnailsReport) -> str:
     return f"{visible(report.index)}: {report.made} thumbnails made, {report.there} were there{failed}\n"
 
 
+def rarity_words(one_in: int | None) -> str:
+    """How rare a score is, e.g. "1 in 120,000", to two digits; empty where that is not known."""
+    if one_in is None:
+        return ""
+    digits = len(str(one_in)) - 2
+    return f"1 in {round(one_in, -digits) if digits > 0 else one_in:,}"
+
+
 def human_bytes(count: int) -> str:
     """A size for a person: 999 B, 1.5 kB, 94.2 MB."""
     size = float(count)

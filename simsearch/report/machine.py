@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simsearch.records import QueryResult, VerifyReport
 
-CSV_COLUMNS = ("query", "rank", "path", "score", "id", "width", "height", "copies")
+CSV_COLUMNS = ("query", "rank", "path", "score", "id", "width", "height", "copies", "one_in")
 
 
 def to_json(value: Any) -> bytes:
@@ -42,9 +42,8 @@ def to_csv(results: Iterable[QueryResult]) -> Iterator[bytes]:
     for result in results:
         for rank, hit in enumerate(result.hits, start=1):
             copies = json.dumps(hit.copies, ensure_ascii=True)
-            yield csv_line(
-                (result.query, rank, hit.path, repr(hit.score), hit.id, hit.width, hit.height, copies)
-            )
+            facts = (hit.id, hit.width, hit.height, copies, hit.one_in)
+            yield csv_line((result.query, rank, hit.path, repr(hit.score), *facts))
 
 
 def to_paths(results: Iterable[QueryResult], *, end: bytes = b"\n") -> Iterator[bytes]:

@@ -1,8 +1,9 @@
-"""What every HTML page of a report shares: one file, pictures inside, no script and no network."""
+"""What every HTML page of a report shares: one file, pictures inside, no network, no script but its own."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from html import escape
@@ -44,22 +45,34 @@ a:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outli
 @media print { body { max-width: none; } li { break-inside: avoid; } }
 """
 
-# No script, no network: even a file name that slipped through could load nothing.
+# No network, and no script but the page's very own: even a file name that slipped through could load nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def document(sections: Iterable[str], *, title: str, subtitle: str = "", style: str = "") -> Iterator[str]:
-    """A whole page in pieces; `title` and `subtitle` are plain text, `sections` and `style` are markup."""
+def document(
+    sections: Iterable[str], *, title: str, subtitle: str = "", style: str = "", script: str = ""
+) -> Iterator[str]:
+    """A whole page in pieces.
+
+    `title` and `subtitle` are plain text, `sections` and `style` are markup; `script` runs at the end.
+    """
+    policy = _POLICY
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+        policy += f"; script-src 'sha256-{digest}'"
     yield (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f"<title>{escaped(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
         f'<header><h1>{escaped(title)}</h1><div class="sub">{escaped(subtitle)}</div></header>\n<main>\n'
     )
     yield from sections
-    yield "</main>\n</body>\n</html>\n"
+    yield "</main>\n"
+    if script:
+        yield f"<script>{script}</script>\n"
+    yield "</body>\n</html>\n"
 
 
 def picture(thumbnail: bytes | None, alt: str) -> str:

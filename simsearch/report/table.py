@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simsearch.report.lines import human_bytes, view_line
+from simsearch.report.lines import human_bytes, rarity_words, view_line
 from simsearch.report.names import visible
 
 if TYPE_CHECKING:
@@ -30,15 +30,21 @@ SHOWN_PROBLEMS = 50
 
 
 def query_table(result: QueryResult, screen: Screen = PLAIN) -> str:
-    """The hits of one query under its name, best first, with the files that hold the same bytes."""
+    """The hits of one query under its name, best first, with the files that hold the same bytes.
+
+    Next to the score stands how rare it is among the pairs of the collection, where that is known.
+    """
+    rated = any(hit.one_in is not None for hit in result.hits)
+    rare = [("pairs so alike", "right")] if rated else []
     table = new_table(
-        ("#", "right"), ("score", "right"), ("id", "right"), ("size", "right"), ("path", "left")
+        ("#", "right"), ("score", "right"), *rare, ("id", "right"), ("size", "right"), ("path", "left")
     )
     for rank, hit in enumerate(result.hits, start=1):
         size = f"{hit.width} x {hit.height}"
-        table.add_row(str(rank), f"{hit.score:.4f}", str(hit.id), size, shown_name(hit.path))
+        rarity = [rarity_words(hit.one_in)] if rated else []
+        table.add_row(str(rank), f"{hit.score:.4f}", *rarity, str(hit.id), size, shown_name(hit.path))
         for copy in hit.copies:
-            table.add_row("", "", "", "copy", shown_name(copy))
+            table.add_row("", "", *([""] if rated else []), "", "copy", shown_name(copy))
     title = shown_name(result.query, style="bold")
     if not result.hits:
         return render(screen, title, "  nothing matches")

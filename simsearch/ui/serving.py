@@ -106,6 +106,7 @@ def served(*, public: bool, started: Callable[[], None]) -> dict[str, Any]:
     from simsearch.ui.http import pictures, uploads
     from simsearch.ui.http.decoding import DECODERS
     from simsearch.ui.http.guard import Guard
+    from simsearch.ui.http.why import asking, route
 
     @asynccontextmanager
     async def lifespan(_: App) -> AsyncIterator[dict[str, Any] | None]:
@@ -117,11 +118,12 @@ def served(*, public: bool, started: Callable[[], None]) -> dict[str, Any]:
             shared.let_in(public=False)
             DECODERS.close()
             uploads.UPLOADS.close()
+            asking.EXPLAINER.close()
 
     life: Callable[[App], AbstractAsyncContextManager[dict[str, Any] | None]] = lifespan
     return {
         "script_path": SCRIPT,
-        "routes": [*pictures.routes(), *uploads.routes()],
+        "routes": [*pictures.routes(), *uploads.routes(), *route.routes()],
         "middleware": [Middleware(Guard, public=public)],
         "lifespan": life,
     }

@@ -11,12 +11,12 @@ from simsearch.views.base import Blocks, Ids, Vectors
 SAMPLE = 4096
 """So many rows tell the mean of a collection well enough."""
 
-DOUBT = 300
+DOUBT = 30
 _TINY = 1e-12
 
 
 def middle(blocks: Blocks, total: int) -> Vectors:
-    """The mean of the rows, float32 (dim,), times n / (n + 300) for the `total` n that they are a sample of.
+    """The mean of the rows, float32 (dim,), times n / (n + 30) for the `total` n that they are a sample of.
 
     The mean of few pictures is noise: with two of them it would make them opposites.
     """

@@ -105,7 +105,7 @@ def test_a_fuzzer_guided_by_coverage_finds_nothing(
         command,
         capture_output=True,
         env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path / "tmp")},
-        timeout=180,
+        timeout=900,
         check=False,
     )
     told = (ended.stdout + ended.stderr).decode(errors="replace")

@@ -104,7 +104,7 @@ def test_as_scikit_learn_has_it(tmp_path: Path, center: bool) -> None:
     truth = read_index(index)
     vectors = truth.vectors
     if center:
-        mean = vectors.astype(np.float64).mean(axis=0) * (70 / (70 + 300))
+        mean = vectors.astype(np.float64).mean(axis=0) * (70 / (70 + 30))
         vectors = vectors - mean.astype(np.float32)
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     scores = np.clip(vectors.astype(np.float64) @ vectors.T.astype(np.float64), -1, 1).astype(np.float32)

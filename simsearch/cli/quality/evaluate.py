@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--center/--no-center",
     default=None,
-    help="Compare vectors seen from the middle of the collection. [default: as rebuild was told, else not]",
+    help="Compare vectors seen from the middle of the collection. [default: as the index is set]",
 )
 @click.option(
     "--half",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from simsearch.engine.calibration.pairs import tend_rarity
 from simsearch.engine.create import open_for_writing
 from simsearch.engine.index import Index
 from simsearch.engine.snapshot import (
@@ -81,11 +82,20 @@ def rebuild(
             with opened.database.write() as connection:
                 writer.put_settings(connection, {CENTER: "on" if center else "off"})
         build_view(opened, Wish(view, recall, robust), note)
+        tend_rarity(opened, anew=True)
         return opened.snapshot().info()
 
 
 def tend_view(index: Index, note: Note) -> None:
-    """After a run, with the lock held: build the first view, renew a lost or outgrown one, add the tail."""
+    """After a run, with the lock held: build the first view, renew a lost or outgrown one, add the tail.
+
+    What is known of how rare scores are is renewed with it.
+    """
+    _tend(index, note)
+    tend_rarity(index)
+
+
+def _tend(index: Index, note: Note) -> None:
     snapshot = index.snapshot()
     record = snapshot.record
     if snapshot.view_lost:

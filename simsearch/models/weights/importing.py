@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simsearch.errors import WeightsRefused
 from simsearch.models.backbone import EmbeddingNetwork, check_output, recognise, without_head
@@ -13,6 +15,10 @@ from simsearch.models.registry import get_backbone, list_backbones
 from simsearch.models.weights.checkpoint import load_into, read_checkpoint
 from simsearch.models.weights.files import locate, read_digest, usual_place
 from simsearch.models.weights.library import Imported, forget, keep, put
+from simsearch.models.weights.recipe import read_recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +61,14 @@ def import_weights(
         model: the backbone that it belongs to; recognised by its parameters when left out.
         name: what it is called from now on; the backbone's own name when left out, so that `--model` with
             that name means this checkpoint.
-        preparation: what differs from the backbone's own preprocessing.
+        preparation: what differs from the backbone's own preprocessing, or from what the file tells of itself
+            where `simsearch finetune` wrote it.
 
     Raises WeightsMissing, WeightsRefused, ModelUnknown.
     """
     weights = read_digest(source)
     tensors = read_checkpoint(source)
-    base = get_backbone(model) if model is not None else recognise(tensors)
-    if base is None:
-        raise WeightsRefused(
-            f"{source} is no checkpoint of a network known by name ({len(tensors)} tensors, the first is "
-            f"{next(iter(tensors))}). If it is one, say which with --model; see: simsearch models"
-        )
+    base = _base(source, model, tensors)
     change = preparation or Preparation()
     base = replace(base, crop=change.crop or base.crop)
     known = named_alike(name, base)
@@ -98,6 +100,20 @@ def import_weights(
     else:
         path = keep(source, imported)
     return WeightsReport(imported, base.dim, len(tensors), layout, str(path), official)
+
+
+def _base(source: Path, model: str | None, tensors: Mapping[str, Tensor]) -> Backbone:
+    """The backbone that a checkpoint belongs to: as told, as the file tells of itself, or as recognised."""
+    recipe = read_recipe(source)
+    if recipe is not None and model in (None, recipe.model):
+        return recipe.backbone(get_backbone(recipe.model))
+    base = get_backbone(model) if model is not None else recognise(tensors)
+    if base is None:
+        raise WeightsRefused(
+            f"{source} is no checkpoint of a network known by name ({len(tensors)} tensors, the first is "
+            f"{next(iter(tensors))}). If it is one, say which with --model; see: simsearch models"
+        )
+    return base
 
 
 def named_alike(name: str | None, base: Backbone) -> Backbone | None:

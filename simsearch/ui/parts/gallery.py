@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import streamlit as st
 
+from simsearch.report.quality.explanation.page import viewer_script, viewer_style
 from simsearch.ui.parts.loading import part
 
 ACTS = ("search", "plus", "minus", "folder", "back")
@@ -45,13 +46,26 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """An example that hits can be compared with: what names it, the address of the picture as large as a
+    screen, and its name."""
+
+    token: str
+    src: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Offers:
     """What a gallery offers besides a search: `refine` plus and minus, `folder` opening a picture's folder,
-    `back` a way back by Escape."""
+    `back` a way back by Escape, `why` (see `simsearch.ui.http.why.route.why_address`) what made a picture and
+    one of those `asked` alike."""
 
     refine: bool = False
     folder: bool = False
     back: bool = False
+    why: str = ""
+    asked: tuple[Asked, ...] = ()
 
 
 def gallery(
@@ -69,4 +83,6 @@ def gallery(
             acted(Act(done["what"], done["id"]))
 
     data = {"tiles": [asdict(tile) for tile in tiles], "label": label, "token": token, **asdict(offers)}
-    part("search/gallery")(key=key, data=data, on_done_change=heard)
+    part("search/gallery", script=viewer_script(), style=viewer_style())(
+        key=key, data=data, on_done_change=heard
+    )

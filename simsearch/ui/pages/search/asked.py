@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from simsearch.errors import PhotoUnreadable
 from simsearch.records import Hit
 from simsearch.report.names import visible
+from simsearch.spec import NAMED
 from simsearch.ui.http.uploads import preview_address
 from simsearch.ui.pages.search import trail
 from simsearch.ui.pages.search.answers.facts import shots
 from simsearch.ui.pages.search.answers.finding import upload_of
 from simsearch.ui.pages.search.answers.tiles import name_of
 from simsearch.ui.pages.search.wanted import Example, Search
+from simsearch.ui.parts.gallery import Asked
 from simsearch.ui.parts.histogram import histogram
 from simsearch.ui.parts.region import Box, Chip, Subject, region
 from simsearch.ui.shared import Library
@@ -68,6 +70,17 @@ def show_subject(lib: Library, search: Search, known: dict[Example, Known]) -> N
         trail.show(next((search.without(one) for one in several if str(one) == token), search))
 
     region(subject, key="search.subject", drawn=drawn, removed=removed)
+
+
+def compared(lib: Library, search: Search, known: dict[Example, Known]) -> tuple[Asked, ...]:
+    """The examples that a hit can be compared with; none where vectors were made elsewhere."""
+    if lib.index.spec.backbone.startswith(NAMED):
+        return ()
+    return tuple(
+        Asked(str(one), _address(lib, replace(one, box=None), large=True), known[one].name)
+        for one in (*search.plus, *search.minus)
+        if one in known
+    )
 
 
 def show_cut(search: Search, hits: Sequence[Hit]) -> None:

@@ -12,14 +12,15 @@ from simsearch.media.formats import FORMATS, RAW_SUFFIXES
 from simsearch.records import Hit
 from simsearch.ui import going, look
 from simsearch.ui.http.uploads import UPLOADS, upload_address
+from simsearch.ui.http.why.route import why_address
 from simsearch.ui.pages.search import trail
 from simsearch.ui.pages.search.answers import finding, opening
 from simsearch.ui.pages.search.answers.tiles import hit_tiles, shot_tiles, table
-from simsearch.ui.pages.search.asked import Known, known_of, show_cut, show_subject
+from simsearch.ui.pages.search.asked import Known, compared, known_of, show_cut, show_subject
 from simsearch.ui.pages.search.limits import limit_fields
 from simsearch.ui.pages.search.wanted import Example, Search
 from simsearch.ui.parts.ask import Field, ask
-from simsearch.ui.parts.gallery import Act, Offers, Tile, gallery
+from simsearch.ui.parts.gallery import Act, Asked, Offers, Tile, gallery
 from simsearch.ui.shared import Library
 
 A_PAGE = 60
@@ -104,7 +105,8 @@ def _found(lib: Library, search: Search) -> None:
     with main:
         if kept:
             _head(label, kept, page)
-            _gallery(lib, search, page, label, hit_tiles(lib, kept[_span(page)]))
+            asked = compared(lib, search, known)
+            _gallery(lib, search, page, label, hit_tiles(lib, kept[_span(page)]), asked)
             _turning(search, page, pages)
         elif hits:
             st.info("No picture has such a score. Move the slider to the left.")
@@ -144,9 +146,17 @@ def _back_button() -> None:
         )
 
 
-def _gallery(lib: Library, search: Search, page: int, label: str, tiles: Sequence[Tile]) -> None:
+def _gallery(
+    lib: Library,
+    search: Search,
+    page: int,
+    label: str,
+    tiles: Sequence[Tile],
+    asked: tuple[Asked, ...] = (),
+) -> None:
     folder = opening.opener() is not None and opening.is_here(st.context.ip_address, st.context.url)
-    offers = Offers(refine=bool(search.plus), folder=folder, back=trail.can_go_back())
+    why = why_address(lib) if asked else ""
+    offers = Offers(bool(search.plus), folder, trail.can_go_back(), why, asked)
     token = f"{hash(search)} {page}"
     gallery(
         tiles,

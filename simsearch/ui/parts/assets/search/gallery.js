@@ -57,11 +57,27 @@ function card(tile, data, act, about) {
   return element("li", { "data-id": tile.id }, element("div", { class: "top" }, pick, quick), line);
 }
 
+// What made a picture and one of the examples alike, in place of the picture in its panel.
+async function explained(place, tile, data, asked, still) {
+  place.replaceChildren(element("p", { class: "wait", role: "status",
+    text: "Looking at both pictures… The first time takes some seconds." }));
+  let told;
+  try {
+    const answer = await fetch(`${data.why}${encodeURIComponent(asked.token)}/${tile.id}`);
+    told = await answer.json();
+  } catch {
+    told = { error: "The server did not answer. Try again." };
+  }
+  if (!still()) return;
+  if (told.error) place.replaceChildren(element("p", { class: "wait", role: "alert", text: told.error }));
+  else place.replaceChildren(heatViewer(told, [asked, { src: tile.large, name: tile.name }]));
+}
+
 // The panel about one picture; arrow keys go on to the next one.
 function panel(data, act) {
   const dialog = element("dialog", { "aria-label": "About this picture" });
-  let at = 0;
-  const show = (tile) => {
+  let at = 0, why = null; // the example that the picture is compared with
+  const show = (tile, focus = ".main") => {
     at = data.tiles.indexOf(tile);
     const close = element("button", { type: "button", class: "close", text: "✕", "aria-label": "Close",
       onclick: () => dialog.close() });
@@ -79,16 +95,40 @@ function panel(data, act) {
     if (data.refine) buttons.append(button("More like this", leave("plus")), button("Less like this", leave("minus")));
     buttons.append(button("Copy path", (event) => copy(tile.copied, event.currentTarget)));
     if (data.folder) buttons.append(button("Open folder", () => act("folder", tile.id)));
+    if (tile.score && data.why) {
+      const compare = button(why ? "Only the picture" : "Why alike?", () => {
+        why = why ? null : data.asked[0];
+        show(tile, ".compare");
+      }, "compare");
+      buttons.append(compare);
+    }
     words.append(buttons);
-    dialog.replaceChildren(close, picture(tile.large, "large"), words);
+    const large = why ? element("div", { class: "whys" }, element("h2", { text: "Why alike?" }))
+      : picture(tile.large, "large");
+    dialog.classList.toggle("wide", Boolean(why));
+    dialog.replaceChildren(close, large, words);
+    if (why) {
+      const now = element("div");
+      if (data.asked.length > 1) large.append(choice(tile));
+      large.append(now);
+      explained(now, tile, data, why, () => now.isConnected);
+    }
     if (!dialog.open) dialog.showModal();
-    dialog.querySelector(".main").focus();
+    dialog.querySelector(focus).focus();
   };
+  function choice(tile) {
+    const select = element("select", {}, ...data.asked.map((asked, i) =>
+      element("option", { value: i, selected: asked === why, text: asked.name })));
+    select.onkeydown = (event) => event.stopPropagation();
+    select.onchange = () => { why = data.asked[select.value]; show(tile, "select"); };
+    return element("label", {}, "Compared with ", select);
+  }
+  dialog.onclose = () => { why = null; };
   dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); };
   dialog.onkeydown = (event) => {
     event.stopPropagation();
     const tile = data.tiles[at + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] ?? NaN)];
-    if (tile) show(tile);
+    if (tile) show(tile, why ? ".compare" : ".main");
   };
   return { dialog, show };
 }

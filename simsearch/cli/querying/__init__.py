@@ -1,0 +1,1 @@
+"""What simsearch query reads from its command line, and how it asks."""

@@ -1,0 +1,1 @@
+"""Why two pictures are alike: the regions that made their score."""

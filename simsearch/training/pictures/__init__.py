@@ -1,0 +1,1 @@
+"""Pictures of classes: found, parted, decoded, and changed at random."""
