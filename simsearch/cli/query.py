@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from simsearch.cli.options import Common, common_options
 from simsearch.cli.output import answer, answer_text, check_page, form_of, note, screen, write_page
-from simsearch.errors import NotIndexed, PhotoUnreadable
+from simsearch.cli.queries.asked import Asked
 
 if TYPE_CHECKING:
     from simsearch.engine.queries.examples import Example
@@ -88,6 +87,12 @@ def _score(_: click.Context, parameter: click.Parameter, value: float | None) ->
     metavar="CONDITION",
     help="Only photos that fulfil it, e.g. \"width > 2000 and path like '%2023%'\"; see docs/queries.md.",
 )
+@click.option(
+    "--label",
+    metavar="NAME",
+    multiple=True,
+    help="Only photos with this label of ImageNet's; without IMAGE by its probability; repeatable.",
+)
 @click.option("--folder", metavar="DIR", multiple=True, help="Only photos below DIR; repeatable.")
 @click.option("--since", metavar="DATE", help="Only photos from DATE on: 2023, 2023-05, 2023-05-17 …")
 @click.option("--until", metavar="DATE", help="Only photos up to the end of DATE.")
@@ -130,6 +135,7 @@ def command(
     minus: Names,
     crop: str | None,
     where: str | None,
+    label: Names,
     folder: Names,
     since: str | None,
     until: str | None,
@@ -145,19 +151,19 @@ def command(
     An IMAGE is a file, indexed or not; - is a picture on standard input. The score is the cosine, higher is
     closer. Files with the same bytes are one hit.
 
-    --plus and --minus are added to each IMAGE, and their files are no hits. What --where, --folder, --since,
-    --until and --type say has to hold all together.
+    --plus and --minus are added to each IMAGE, and their files are no hits. What --where, --label, --folder,
+    --since, --until and --type say has to hold all together.
     """
     form = form_of(form, common, null)
     check_page(html)
-    _check_queries(images, ids)
+    _check_queries(images, ids, label)
     if min_score is not None and max_score is not None and min_score > max_score:
         raise click.UsageError("--min-score is above --max-score, so that nothing can match.")
     from simsearch.engine.queries.filters import PhotoFilter
     from simsearch.engine.search import QueryOptions, Searcher
 
     with _wrong_usage():
-        photos = PhotoFilter(folder, formats, since=since, until=until, where=where)
+        photos = PhotoFilter(folder, formats, since=since, until=until, where=where, labels=label)
         options = QueryOptions(
             *(k, min_score, max_score, include_self, center),
             photos=photos,
@@ -167,7 +173,7 @@ def command(
             box=_box(crop),
         )
     with Searcher(common.index, note=note) as searcher:
-        asked = _Asked(searcher, _looked_at(searcher, options))
+        asked = Asked(searcher, _looked_at(searcher, options))
         results: Iterable[QueryResult] = asked.answers(images, ids)
         if html is not None or browse:
             results = list(results)
@@ -177,9 +183,9 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _check_queries(images: Names, ids: tuple[int, ...]) -> None:
-    if not images and not ids:
-        raise click.UsageError("Give an IMAGE, - for standard input, or --id.")
+def _check_queries(images: Names, ids: tuple[int, ...], labels: Names) -> None:
+    if not images and not ids and not labels:
+        raise click.UsageError("Give an IMAGE, - for standard input, --id, or --label.")
     if images.count("-") > 1:
         raise click.UsageError("Standard input holds one picture: give - once.")
 
@@ -217,44 +223,6 @@ def _looked_at(searcher: Searcher, options: QueryOptions) -> QueryOptions:
     """The options with their examples looked at once, and not for each IMAGE."""
     plus, minus = (tuple(searcher.look_at(one) for one in side) for side in (options.plus, options.minus))
     return replace(options, plus=plus, minus=minus)
-
-
-@dataclass(slots=True)
-class _Asked:
-    """Asks one query after another; a bad one costs its own line on stderr and not the others."""
-
-    searcher: Searcher
-    options: QueryOptions
-    failed: int = 0
-    # The file, or on standard input the bytes, behind the name of a query.
-    pictures: dict[str, str | bytes] = field(default_factory=dict)
-
-    def answers(self, images: Sequence[str], ids: Sequence[int]) -> Iterator[QueryResult]:
-        """The results of those queries that have one, in order."""
-        from simsearch.errors import RegionOutside
-
-        queries: list[str | int] = [*images, *ids]
-        for query in queries:
-            try:
-                yield self._answer(query)
-            except (PhotoUnreadable, NotIndexed, RegionOutside) as exc:
-                self.failed += 1
-                note(f"Error: {exc}")
-
-    def _answer(self, query: str | int) -> QueryResult:
-        if isinstance(query, int):
-            result = self.searcher.query_id(query, self.options)
-            self.pictures[result.query] = self.searcher.index.paths_of(query)[0]
-        elif query == "-":
-            data = sys.stdin.buffer.read()
-            if not data:
-                raise PhotoUnreadable("There is nothing on standard input; - reads a picture from there.")
-            result = self.searcher.query_bytes(data, "-", self.options)
-            self.pictures[result.query] = data
-        else:
-            result = self.searcher.query_path(query, self.options)
-            self.pictures[result.query] = result.query
-        return result
 
 
 def _print(results: Iterable[QueryResult], form: str, null: bool) -> None:

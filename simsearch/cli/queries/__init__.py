@@ -1,0 +1,1 @@
+"""What simsearch query does for each of its queries."""

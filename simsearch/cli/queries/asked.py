@@ -1,0 +1,58 @@
+"""One query after another: pictures, ids, or labels alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from simsearch.cli.output import note
+from simsearch.errors import NotIndexed, PhotoUnreadable
+
+if TYPE_CHECKING:
+    from simsearch.engine.search import QueryOptions, Searcher
+    from simsearch.records import QueryResult
+
+
+@dataclass(slots=True)
+class Asked:
+    """Asks one query after another; a bad one costs its own line on stderr and not the others."""
+
+    searcher: Searcher
+    options: QueryOptions
+    failed: int = 0
+    # The file, or on standard input the bytes, behind the name of a query.
+    pictures: dict[str, str | bytes] = field(default_factory=dict)
+
+    def answers(self, images: Sequence[str], ids: Sequence[int]) -> Iterator[QueryResult]:
+        """The results of those queries that have one, in order; without a picture, of the labels alone."""
+        from simsearch.errors import RegionOutside
+
+        labels = self.options.photos.labels if self.options.photos is not None else ()
+        if labels and not images and not ids:
+            from simsearch.engine.labels.asking import photos_labelled
+
+            yield photos_labelled(self.searcher.index, labels, self.options)
+        queries: list[str | int] = [*images, *ids]
+        for query in queries:
+            try:
+                yield self._answer(query)
+            except (PhotoUnreadable, NotIndexed, RegionOutside) as exc:
+                self.failed += 1
+                note(f"Error: {exc}")
+
+    def _answer(self, query: str | int) -> QueryResult:
+        if isinstance(query, int):
+            result = self.searcher.query_id(query, self.options)
+            self.pictures[result.query] = self.searcher.index.paths_of(query)[0]
+        elif query == "-":
+            data = sys.stdin.buffer.read()
+            if not data:
+                raise PhotoUnreadable("There is nothing on standard input; - reads a picture from there.")
+            result = self.searcher.query_bytes(data, "-", self.options)
+            self.pictures[result.query] = data
+        else:
+            result = self.searcher.query_path(query, self.options)
+            self.pictures[result.query] = result.query
+        return result
