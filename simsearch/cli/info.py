@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 @click.option("--skipped", is_flag=True, help="List the images that are not in the index, and why.")
 @common_options
 def command(common: Common, photos: tuple[str, ...], skipped: bool) -> None:
-    """Show what an index holds and how it is searched, or what it knows of each PHOTO.
+    """Show what an index holds, or what it knows of a PHOTO.
 
-    Without -i and without a default index, every index that can be found by name is shown.
+    Of an index also how it is searched; of a photo its labels, with their probabilities. Without -i and
+    without a default index, every index that can be found by name is shown.
     """
     if photos and skipped:
         raise click.UsageError("--skipped lists files of the index, so no PHOTO goes with it.")

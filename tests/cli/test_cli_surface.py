@@ -35,7 +35,7 @@ SURFACE = {
     "query": {
         *("-k", "--min-score", "--max-score", "--include-self", "--id", "--format", "-0", "--null"),
         *("--html", "--open", "--center", "--no-center", "--plus", "--minus", "--crop", "--diverse"),
-        *("--where", "--folder", "--since", "--until", "--type"),
+        *("--where", "--label", "--folder", "--since", "--until", "--type"),
     },
     "dedup": {
         *("--exact", "--near", "--similar", "--threshold", "--precision", "--within", "--across-folders"),

@@ -22,9 +22,10 @@ MILLION = 1_000_000
 def photos_labelled(index: Index, labels: Sequence[str], options: QueryOptions | None = None) -> QueryResult:
     """The photos with one of these labels among their five, the most probable first.
 
-    Labels are written as `PhotoFilter.labels` says. The score of a hit is the probability of the label, 0 to 1, of several the sum. Of the options k, offset,
-    photos and the bounds on the score count. Raises QueryInvalid for an unknown label, for an index without
-    labels, and for options that need a picture.
+    Labels are written as `PhotoFilter.labels` says. The score of a hit is the probability of the label, of
+    several the sum, 0 to 1. Of the options k, offset, photos and the bounds on the score count.
+
+    Raises QueryInvalid for an unknown label, an index without labels, and options that need a picture.
     """
     options = options or QueryOptions()
     if options.plus or options.minus or options.box is not None or options.diverse is not None:

@@ -15,7 +15,7 @@ from simsearch.engine.queries.language.dates import period
 from simsearch.engine.queries.language.parsing import parse
 from simsearch.engine.queries.language.tree import All, Below, Compare, Glob, Like, Node, OneOf, Some
 from simsearch.errors import QueryInvalid
-from simsearch.models.labels.names import class_of
+from simsearch.models.labels.names import classes_named
 from simsearch.paths import AnyPath, canonical
 from simsearch.storage import catalog
 
@@ -112,8 +112,8 @@ class PhotoFilter:
 
 def classes_of(labels: Sequence[str]) -> set[int]:
     """The classes of ImageNet that are meant by labels, see `PhotoFilter`. Raises QueryInvalid."""
-    liked = [classes_like(name) for name in labels if "%" in name]
-    return {class_of(name) for name in labels if "%" not in name}.union(*liked)
+    found = [classes_like(name) if "%" in name else classes_named(name) for name in labels]
+    return set[int]().union(*found)
 
 
 def ids_where(index: Index, photos: PhotoFilter) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ _NEAR = 3
 
 @cache
 def list_names() -> tuple[str, ...]:
-    """The name of each class, in the order of the classes; no two are equal."""
+    """The name of each class, in the order of the classes; no two are spelt the same."""
     table = resources.files("simsearch.models.labels").joinpath(_TABLE)
     with table.open(encoding="utf-8") as stream:
         return tuple(row["name"] for row in csv.DictReader(stream))
@@ -30,10 +30,14 @@ def name_of(number: int) -> str:
     return list_names()[number] if 0 <= number < CLASSES else f"class {number}"
 
 
-def class_of(name: str) -> int:
-    """The class of this name, in letters of either case. Raises QueryInvalid, which names the nearest."""
-    found = _numbers().get(_plain(name))
-    if found is not None:
+def classes_named(name: str) -> set[int]:
+    """The class that is spelt so, else those that are in letters of either case: CARDIGAN is two.
+
+    Raises QueryInvalid, which names the nearest.
+    """
+    spelt = {number for number, known in enumerate(list_names()) if known == " ".join(name.split())}
+    found = spelt or {number for number, known in enumerate(list_names()) if _plain(known) == _plain(name)}
+    if found:
         return found
     raise QueryInvalid(f"There is no label {name!r}.{_advice(name)}")
 
@@ -42,7 +46,8 @@ def _advice(name: str) -> str:
     """What may have been meant: labels that hold it as a word, or a word that is spelt nearly so."""
     wanted = _plain(name)
     words = {word for known in list_names() for word in _words(known)}
-    meant = [wanted] if wanted in words else difflib.get_close_matches(wanted, {*words, *_numbers()})
+    spelt = {*words, *map(_plain, list_names())}
+    meant = [wanted] if wanted in words else difflib.get_close_matches(wanted, sorted(spelt))
     held = [known for known in list_names() if not set(meant).isdisjoint((_plain(known), *_words(known)))]
     if not held:
         return " They are ImageNet's, in torchvision's spelling, such as 'golden retriever'."
@@ -52,11 +57,6 @@ def _advice(name: str) -> str:
 
 def _words(name: str) -> list[str]:
     return _plain(name).split()
-
-
-@cache
-def _numbers() -> dict[str, int]:
-    return {_plain(name): number for number, name in enumerate(list_names())}
 
 
 def _plain(name: str) -> str:

@@ -23,7 +23,7 @@ from simsearch.engine.queries.language.tree import (
     Some,
 )
 from simsearch.errors import QueryInvalid
-from simsearch.models.labels.names import class_of, list_names
+from simsearch.models.labels.names import classes_named, list_names
 from simsearch.paths import relative, text
 from simsearch.storage import catalog
 from simsearch.storage.catalog import Condition, matching
@@ -70,7 +70,7 @@ def compiled(connection: sa.Connection, node: Node) -> Condition:
         case Below(folder):
             return _below(connection, folder)
         case OneOf("label", values):
-            return _labelled(connection, {class_of(str(value)) for value in values})
+            return _labelled(connection, set[int]().union(*(classes_named(str(value)) for value in values)))
         case Like("label", pattern):
             return _labelled(connection, classes_like(pattern))
         case Missing("label"):

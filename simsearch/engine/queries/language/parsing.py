@@ -24,7 +24,7 @@ from simsearch.engine.queries.language.tree import (
     Some,
 )
 from simsearch.errors import QueryInvalid
-from simsearch.models.labels.names import class_of
+from simsearch.models.labels.names import classes_named
 
 LONGEST, VALUES, LEVELS = 10_000, 500, 30
 """Characters, values and levels of nesting of a condition, at most; SQLite takes no tree deeper than 1000."""
@@ -213,7 +213,7 @@ class _Parser:
 
     def _check_label(self, token: _Token, name: str) -> None:
         try:
-            class_of(name)
+            classes_named(name)
         except QueryInvalid as exc:
             self._refuse(token, str(exc).rstrip(".?"))
 
