@@ -50,13 +50,15 @@ class Classifier:
 
     def best(self, vectors: NDArray[np.float32], lengths: NDArray[np.float32]) -> list[Labels]:
         """The five most probable classes of each vector, of equals the lower number first."""
-        logits = self.logits(vectors, lengths).astype(np.float64)
+        logits = self.logits(vectors, lengths)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        millionths = np.rint(powers / powers.sum(axis=1, keepdims=True) * MILLION).astype(np.int64)
+        classes = np.sort(np.argpartition(powers, -BEST, axis=1)[:, -BEST:], axis=1)
+        shares = np.take_along_axis(powers, classes, axis=1) / powers.sum(axis=1, keepdims=True)
         # By what is kept of them, so that they are in the order that a reader finds.
-        order = np.argsort(-millionths, axis=1, kind="stable")[:, :BEST]
-        chosen = np.take_along_axis(millionths, order, axis=1)
-        return [tuple(zip(*pair, strict=True)) for pair in zip(order.tolist(), chosen.tolist(), strict=True)]
+        millionths = np.rint(shares * MILLION).astype(np.int64)
+        order = np.argsort(-millionths, axis=1, kind="stable")
+        pairs = (np.take_along_axis(part, order, axis=1).tolist() for part in (classes, millionths))
+        return [tuple(zip(*pair, strict=True)) for pair in zip(*pairs, strict=True)]
 
 
 def why_none(spec: EmbeddingSpec) -> str | None:
