@@ -7,6 +7,7 @@ import click
 from benchmarks.backbones import backbones
 from benchmarks.browser.case import browser
 from benchmarks.browser.screens import screens
+from benchmarks.categories import categories
 from benchmarks.centring.case import centring
 from benchmarks.dedup.case import dedup
 from benchmarks.docs.page import docs
@@ -27,6 +28,7 @@ main.add_command(startup)
 main.add_command(precision)
 main.add_command(centring)
 main.add_command(backbones)
+main.add_command(categories)
 main.add_command(dedup)
 main.add_command(browser)
 main.add_command(screens)

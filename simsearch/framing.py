@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.errors import PhotoUnreadable, SimsearchError
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -91,3 +93,27 @@ def frame(image: Image, framing: Framing) -> NDArray[np.uint8]:
     left, top = round((width - framing.crop) / 2.0), round((height - framing.crop) / 2.0)
     square = image.crop((left, top, left + framing.crop, top + framing.crop))
     return np.asarray(square, dtype=np.uint8)
+
+
+def upright_rgb(image: Image, number: int) -> Image:
+    """An 8-bit PIL image as RGB, turned as its EXIF says, alpha on white; `number` names it in errors.
+
+    Raises SimsearchError for one of more bits, PhotoUnreadable for one that cannot be decoded.
+    """
+    from PIL import Image as pillow
+    from PIL import ImageOps
+
+    if image.mode.startswith(("I", "F")):
+        raise SimsearchError(
+            f"Picture {number} has the mode {image.mode} (more than 8 bits); make it RGB first."
+        )
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if 0 in upright.size:
+            raise ValueError("it has no pixels")
+        if upright.has_transparency_data:
+            upright = upright.convert("RGBA")
+            upright = pillow.alpha_composite(pillow.new("RGBA", upright.size, "white"), upright)
+        return upright.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as exc:
+        raise PhotoUnreadable(f"Picture {number} cannot be decoded: {exc}.") from exc

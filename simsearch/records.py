@@ -174,7 +174,10 @@ class ViewInfo:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What `simsearch info` shows. `bytes` is the size on disk; `skipped` counts files."""
+    """What `simsearch info` shows. `bytes` is the size on disk; `skipped` counts files.
+
+    `no_labels` is why photos get no labels, and None where they do.
+    """
 
     index: str
     format: int
@@ -189,6 +192,7 @@ class IndexInfo:
     bytes: int
     view: ViewInfo
     roots: tuple[str, ...]
+    no_labels: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,6 +276,7 @@ def test_a_picture_pasted_into_another_is_found(photos: Path, tmp_path: Path) ->
     assert min(masses) >= 0.8
 
 
+@pytest.mark.proof
 def test_a_resnet50_finds_it_too(photos: Path, tmp_path: Path, checkpoint: Path) -> None:
     cat, moon = (photos / "originals" / name for name in ("chelsea.png", "moon.png"))
     basis = basis_of_model(ModelChoice("resnet50", str(checkpoint)))

@@ -268,6 +268,7 @@ def test_a_network_that_embeds_never_runs_in_train_mode(name: str, tmp_path: Pat
 # A whole training
 
 
+@pytest.mark.proof
 def test_it_learns_weaves_and_an_index_of_its_outcome_has_its_vectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +304,7 @@ def test_it_learns_weaves_and_an_index_of_its_outcome_has_its_vectors(
     assert average_precisions(stored, labels).mean() == pytest.approx(report.after, abs=0.005)
 
 
+@pytest.mark.proof
 def test_killed_and_gone_on_with_it_comes_to_the_same_file(tmp_path: Path) -> None:
     folder = easy(tmp_path / "easy", kinds=2)
 

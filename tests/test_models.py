@@ -37,6 +37,7 @@ from simsearch.models import runners
 from simsearch.models.backbone import build_network
 from simsearch.models.choice import ModelChoice, resolve
 from simsearch.models.embedder import Embedder
+from simsearch.models.labels.measuring import Runner
 from simsearch.models.onnx_graph import graph_path, keep_graph, read_graph, store_graph
 from simsearch.models.registry import get_backbone, list_backbones
 from simsearch.models.runners import TorchRunner, available_threads, pick_device
@@ -412,8 +413,8 @@ def test_pictures_are_turned_and_put_on_white(lite: Embedder, tmp_path: Path) ->
 
 
 def test_a_vector_that_is_no_number_is_an_error(lite: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken:
-        def run(self, pixels: Any) -> Any:
+    class Broken(Runner):
+        def _rows(self, pixels: Any) -> Any:
             vectors = np.eye(len(pixels), 1280, dtype=np.float32)
             vectors[1, 0] = math.nan
             return vectors

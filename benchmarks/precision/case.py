@@ -13,10 +13,11 @@ from benchmarks.precision.sets import Pictures, of_classes, of_copies
 from benchmarks.report import Report, Table, emit
 from simsearch.models.backbone import build_network
 from simsearch.models.embedder import Embedder
+from simsearch.models.labels.measuring import Runner
 from simsearch.models.onnx_graph import graph_path, read_graph
 from simsearch.models.precision.calibrate import PERCENT, count
 from simsearch.models.precision.quantise import Watched, quantised
-from simsearch.models.runners import OnnxRunner, Runner, TorchRunner
+from simsearch.models.runners import OnnxRunner, TorchRunner
 
 PERCENTS = (99.9, 99.97, 99.99, 99.999, 100.0)
 CALIBRATED_ON_EVERY = 10

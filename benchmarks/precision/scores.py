@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.models.runners import Runner
+from simsearch.models.labels.measuring import Runner
 
 BATCH = 32
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +18,25 @@ if TYPE_CHECKING:
 
 
 @click.command("info")
+@click.argument("photos", nargs=-1, metavar="[PHOTO]...")
 @click.option("--skipped", is_flag=True, help="List the images that are not in the index, and why.")
 @common_options
-def command(common: Common, skipped: bool) -> None:
-    """Show what an index holds and how it is searched.
+def command(common: Common, photos: tuple[str, ...], skipped: bool) -> None:
+    """Show what an index holds, or what it knows of a PHOTO.
 
-    Without -i and without a default index, every index that can be found by name is shown.
+    Of an index also how it is searched; of a photo its labels, with their probabilities. Without -i and
+    without a default index, every index that can be found by name is shown.
     """
+    if photos and skipped:
+        raise click.UsageError("--skipped lists files of the index, so no PHOTO goes with it.")
     from simsearch.paths import DATABASE, existing_index, list_indexes, resolve_index
 
     named = common.index is not None or bool(os.environ.get("SIMSEARCH_INDEX"))
-    if named or skipped or (resolve_index(common.index) / DATABASE).exists():
+    if named or skipped or photos or (resolve_index(common.index) / DATABASE).exists():
         folder = existing_index(common.index)
-        if skipped:
+        if photos:
+            _show_photos(folder, photos, common)
+        elif skipped:
             _show_skipped(folder, common)
         else:
             _show_one(folder, common)
@@ -46,6 +53,28 @@ def _show_one(folder: Path, common: Common) -> None:
         answer([to_json(info)])
     else:
         answer_text([info_table(info, screen())])
+
+
+def _show_photos(folder: Path, photos: Sequence[str], common: Common) -> None:
+    from simsearch.engine.index import Index
+    from simsearch.engine.labels.facts import photo_facts
+    from simsearch.errors import NotIndexed
+    from simsearch.report.machine import to_json
+    from simsearch.report.table import photo_table
+
+    found = []
+    with Index.open(folder) as index:
+        for photo in photos:
+            try:
+                found.append(photo_facts(index, photo))
+            except NotIndexed as exc:
+                note(f"Error: {exc}")
+    if common.json:
+        answer([to_json(found)])
+    else:
+        answer_text(("\n" if n else "") + photo_table(facts, screen()) for n, facts in enumerate(found))
+    if len(found) < len(photos):
+        raise click.exceptions.Exit(1)
 
 
 def _show_skipped(folder: Path, common: Common) -> None:

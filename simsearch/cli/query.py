@@ -9,7 +9,15 @@ import click
 
 from simsearch.cli.options import Common, common_options
 from simsearch.cli.output import answer, answer_text, check_page, form_of, note, screen, write_page
-from simsearch.cli.querying.arguments import USUAL, QueryCommand, box, examples, score, wrong_usage
+from simsearch.cli.querying.arguments import (
+    USUAL,
+    QueryCommand,
+    box,
+    check_bounds,
+    examples,
+    score,
+    wrong_usage,
+)
 from simsearch.cli.querying.asking import Asked, looked_at
 
 if TYPE_CHECKING:
@@ -60,6 +68,12 @@ Names = tuple[str, ...]
     metavar="CONDITION",
     help="Only photos that fulfil it, e.g. \"width > 2000 and path like '%2023%'\"; see docs/queries.md.",
 )
+@click.option(
+    "--label",
+    metavar="NAME",
+    multiple=True,
+    help="Only photos with this label of ImageNet's; without IMAGE by its probability; repeatable.",
+)
 @click.option("--folder", metavar="DIR", multiple=True, help="Only photos below DIR; repeatable.")
 @click.option("--since", metavar="DATE", help="Only photos from DATE on: 2023, 2023-05, 2023-05-17 …")
 @click.option("--until", metavar="DATE", help="Only photos up to the end of DATE.")
@@ -103,6 +117,7 @@ def command(
     minus: Names,
     crop: str | None,
     where: str | None,
+    label: Names,
     folder: Names,
     since: str | None,
     until: str | None,
@@ -118,19 +133,18 @@ def command(
     An IMAGE is a file, indexed or not; - is a picture on standard input. The score is the cosine, higher is
     closer. Files with the same bytes are one hit.
 
-    --plus and --minus are added to each IMAGE, and their files are no hits. What --where, --folder, --since,
-    --until and --type say has to hold all together.
+    --plus and --minus are added to each IMAGE, and their files are no hits. What --where, --label, --folder,
+    --since, --until and --type say has to hold all together.
     """
     form = form_of(form, common, null)
     check_page(html)
-    _check_queries(images, ids)
-    if min_score is not None and max_score is not None and min_score > max_score:
-        raise click.UsageError("--min-score is above --max-score, so that nothing can match.")
+    _check_queries(images, ids, label, one_in)
+    check_bounds(min_score, max_score)
     from simsearch.engine.queries.filters import PhotoFilter
     from simsearch.engine.search import QueryOptions, Searcher
 
     with wrong_usage():
-        photos = PhotoFilter(folder, formats, since=since, until=until, where=where)
+        photos = PhotoFilter(folder, formats, since=since, until=until, where=where, labels=label)
         options = QueryOptions(
             *(k, min_score, max_score, include_self, center),
             photos=photos,
@@ -151,9 +165,11 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _check_queries(images: Names, ids: tuple[int, ...]) -> None:
-    if not images and not ids:
-        raise click.UsageError("Give an IMAGE, - for standard input, or --id.")
+def _check_queries(images: Names, ids: tuple[int, ...], labels: Names, one_in: int | None) -> None:
+    if not images and not ids and not labels:
+        raise click.UsageError("Give an IMAGE, - for standard input, --id, or --label.")
+    if one_in is not None and not images and not ids:
+        raise click.UsageError("--one-in is about likeness: give an IMAGE or --id with it.")
     if images.count("-") > 1:
         raise click.UsageError("Standard input holds one picture: give - once.")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from simsearch.records import Facts
 from simsearch.storage import catalog
+from simsearch.storage.catalog import Labels
 from simsearch.storage.database import Database
 from simsearch.storage.segments import SegmentStore
 from simsearch.storage.writer import NewVector
@@ -20,11 +21,12 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class NewContent:
-    """A picture seen for the first time: SHA-256 digest, facts, and its unit vector (dim,)."""
+    """A picture seen for the first time: SHA-256 digest, facts, its unit vector (dim,), and its labels."""
 
     digest: bytes
     facts: Facts
     vector: Vectors
+    labels: Labels = ()
 
 
 def append(database: Database, segments: SegmentStore, new: Sequence[NewContent]) -> list[NewVector]:
@@ -45,6 +47,7 @@ def append(database: Database, segments: SegmentStore, new: Sequence[NewContent]
         rows = np.stack([item.vector for item in part]).astype("<f4")
         segments.append(segment, row, rows)
         for item, vector in zip(part, rows, strict=True):
-            placed.append(NewVector(item.digest, item.facts, segment, row, zlib.crc32(vector.data)))
+            crc32 = zlib.crc32(vector.data)
+            placed.append(NewVector(item.digest, item.facts, segment, row, crc32, item.labels))
             row += 1
     return placed

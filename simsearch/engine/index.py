@@ -21,7 +21,7 @@ from simsearch.engine.ranking import Wanted, checked_rows, content_paths, rank
 from simsearch.engine.snapshot import Snapshot
 from simsearch.errors import IndexDamaged, IndexEmpty, IndexMissing, NotIndexed
 from simsearch.media.formats import MAX_PIXELS
-from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, relative, text
+from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, text
 from simsearch.records import Hit, IndexInfo, Photo, Skipped
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import catalog, migrations, writer
@@ -260,7 +260,7 @@ class Index:
                 what: catalog.count(connection, what) for what in ("photos", "files", "vectors", "skipped")
             }
             roots = tuple(text(root.path) for root in catalog.read_roots(connection))
-        size = bytes_below(self.path)
+            no_labels = catalog.why_no_labels(catalog.read_settings(connection))
         return IndexInfo(
             index=str(self.path),
             format=FORMAT,
@@ -268,9 +268,10 @@ class Index:
             fallback=self.fallback,
             spec=self.spec.id,
             dim=self.spec.dim,
-            bytes=size,
+            bytes=bytes_below(self.path),
             view=view,
             roots=roots,
+            no_labels=no_labels,
             **counts,
         )
 
@@ -292,9 +293,5 @@ class Index:
 
 
 def _content_at(connection: sa.Connection, path: bytes) -> int | None:
-    for root in catalog.read_roots(connection):
-        inside = relative(path, root.path)
-        row = catalog.file_at(connection, root.id, inside) if inside is not None else None
-        if row is not None and row.is_unchanged(file_stat(path)):
-            return row.content_id
-    return None
+    row = catalog.row_at(connection, path)
+    return row.content_id if row is not None and row.is_unchanged(file_stat(path)) else None

@@ -222,6 +222,14 @@ def _enough(found: _Ranked, hits: Sequence[Hit], wanted: Wanted) -> bool:
     return len(hits) >= wanted.k and (not hits or hits[-1].score - last > TIE)
 
 
+def hits_of(
+    connection: sa.Connection, table: VectorTable, scores: NDArray[np.float64], wanted: Wanted
+) -> tuple[Hit, ...]:
+    """The hits of rows that have scores already, (n,): as `rank` gives them."""
+    order = np.argsort(-scores, kind="stable")
+    return _hits(connection, _Ranked(table.pick(order), scores[order], complete=True), wanted)
+
+
 def _hits(connection: sa.Connection, found: _Ranked, wanted: Wanted) -> tuple[Hit, ...]:
     scores = found.scores
     keep = np.ones(len(scores), dtype=bool)

@@ -17,6 +17,7 @@ from simsearch.spec import EmbeddingSpec
 
 _GEM_POWER = 3.0
 _TINY = 1e-6
+_NO_LENGTH = 1e-12
 # Auxiliary classifiers of googlenet and inception_v3, and a head of several layers.
 _MOST_EXTRA = 40
 
@@ -67,9 +68,26 @@ class EmbeddingNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Scale, normalise, run the backbone and divide each vector by its length."""
+        return self.measured(pixels)[0]
+
+    def measured(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors (n, dim), and (n, 1) how long each was: their product is what a classifier takes."""
         scaled = pixels.permute(0, 3, 1, 2).float() / 255.0
         vectors: Tensor = self.features((scaled - self.mean) / self.std).flatten(1).float()
-        return nn.functional.normalize(vectors, dim=1)
+        lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        return vectors / lengths.clamp_min(_NO_LENGTH), lengths
+
+
+class Measured(nn.Module):
+    """uint8 pixels -> float32 (n, dim + 1): the vectors of a network, and behind each how long it was."""
+
+    def __init__(self, network: EmbeddingNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Run the network."""
+        return torch.cat(self.network.measured(pixels), dim=1)
 
 
 def build_network(spec: EmbeddingSpec, weights: Path) -> EmbeddingNetwork:

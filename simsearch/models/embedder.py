@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.errors import PhotoUnreadable, SimsearchError
-from simsearch.framing import frame
+from simsearch.errors import SimsearchError, WeightsMissing
+from simsearch.framing import frame, upright_rgb
 from simsearch.models.choice import ModelChoice, resolve
+from simsearch.models.labels.measuring import Runner
 from simsearch.models.onnx_graph import (
     ExportFailed,
     export,
     graph_path,
     is_marked_unexportable,
+    is_measured,
     keep_graph,
     mark_unexportable,
     read_graph,
@@ -30,7 +32,6 @@ from simsearch.models.precision.processor import multiplies_bytes
 from simsearch.models.registry import get_backbone, usual_runtime
 from simsearch.models.runners import (
     OnnxRunner,
-    Runner,
     TorchRunner,
     available_threads,
     check_runtime,
@@ -41,6 +42,8 @@ from simsearch.spec import FLOAT32, NAMED, EmbeddingSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from simsearch.models.backbone import EmbeddingNetwork
 
 Note = Callable[[str], None]
 Images = NDArray[np.uint8] | Sequence["Image"] | Sequence[NDArray[np.uint8]]
@@ -57,6 +60,8 @@ class Embedder:
     """
 
     fallback: str | None = None
+    measures = False
+    """Whether lengths are wanted of `measure`, so that what an older version prepared is prepared again."""
 
     def __init__(
         self,
@@ -162,10 +167,15 @@ class Embedder:
                 f"An array of pictures has the shape (n, height, width, 3), not {images.shape}; put a single "
                 "picture into a list."
             )
+        return self.measure(images)[0]
+
+    def measure(self, images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """`embed`, and float32 (n,) how long each vector was before; None where that is not known."""
         if len(images) == 0:
             raise SimsearchError("There is no picture to embed.")
         runner = self.load()
-        vectors = np.concatenate([runner.run(batch) for batch in self._batches(images)])
+        parts, measured = zip(*(runner.measure(batch) for batch in self._batches(images)), strict=True)
+        vectors = np.concatenate(parts)
         lengths = np.linalg.norm(vectors, axis=1)
         # A comparison with NaN is false, so this finds numbers that are not finite as well.
         wrong = np.flatnonzero(~(np.abs(lengths - 1.0) < 1e-3))
@@ -174,7 +184,7 @@ class Embedder:
                 f"The vector of picture {wrong[0]} of this batch is not finite or has no length; the weights "
                 f"{self.weights_path} may be damaged. Try --runtime onnx --device cpu."
             )
-        return vectors
+        return vectors, np.concatenate(measured) if runner.measures else None
 
     def load(self) -> Runner:
         """Load runtime and weights now, if that has not happened yet; `embed` does so by itself.
@@ -196,19 +206,25 @@ class Embedder:
         self._build_network()
 
     def _torch_runner(self) -> TorchRunner:
-        return TorchRunner(self._build_network(), self.device, bfloat16=self.spec.precision == BFLOAT16)
+        return self._on_torch(self._build_network())
+
+    def _on_torch(self, network: EmbeddingNetwork) -> TorchRunner:
+        from simsearch.models.backbone import Measured
+
+        bfloat16 = self.spec.precision == BFLOAT16
+        return TorchRunner(Measured(network), self.device, bfloat16=bfloat16, measures=True)
 
     def _onnx_runner(self) -> Runner:
         path, threads = graph_path(self.spec), 1 if self._bulk else available_threads()
         # Without VNNI products of bytes overflow; in floats the vectors are the same, and slow.
         as_written = self.spec.precision != FLOAT32 and not multiplies_bytes()
         cached = read_graph(path, self.spec)
-        if cached is not None:
+        if cached is not None and not self._is_outdated(cached):
             try:
                 return OnnxRunner(cached, threads, self.spec.dim, as_written=as_written)
             except SimsearchError as exc:
                 self._note(f"{exc} It is made again.")
-        elif os.path.exists(path):
+        elif cached is None and os.path.exists(path):
             self._note(f"The prepared network {path} is damaged; it is made again.")
         if self.spec.precision != FLOAT32:
             graph = int8_graph(self.spec, self.weights_path, self._note)
@@ -224,11 +240,18 @@ class Embedder:
             self._note(f"{exc} It runs on torch here.")
             if not isinstance(exc.__cause__, (MemoryError, OSError, ImportError)):
                 mark_unexportable(path)
-            return TorchRunner(network, self.device)
+            return self._on_torch(network)
         keep_graph(graph, path, self._note)
         return OnnxRunner(graph, threads, self.spec.dim)
 
-    def _build_network(self) -> Any:
+    def _is_outdated(self, graph: bytes) -> bool:
+        """Whether a graph does not give the lengths that are wanted, and can be made again."""
+        try:
+            return self.measures and not is_measured(graph) and bool(find(self.spec, self.weights_path))
+        except WeightsMissing:
+            return False
+
+    def _build_network(self) -> EmbeddingNetwork:
         weights = find(self.spec, self.weights_path)
         from simsearch.models.backbone import build_network
 
@@ -249,7 +272,7 @@ class Embedder:
         from PIL import Image
 
         if isinstance(image, Image.Image):
-            upright = _upright_rgb(image, number)
+            upright = upright_rgb(image, number)
         elif (
             isinstance(image, np.ndarray)
             and image.dtype == np.uint8
@@ -264,24 +287,3 @@ class Embedder:
                 f"Picture {number} is {what}; embed takes PIL images or uint8 arrays (height, width, 3)."
             )
         return frame(upright, self.spec.framing)
-
-
-def _upright_rgb(image: Image, number: int) -> Image:
-    """An 8-bit PIL image as RGB, turned as its EXIF says, alpha on white."""
-    from PIL import Image as pillow
-    from PIL import ImageOps
-
-    if image.mode.startswith(("I", "F")):
-        raise SimsearchError(
-            f"Picture {number} has the mode {image.mode} (more than 8 bits); make it RGB first."
-        )
-    try:
-        upright = ImageOps.exif_transpose(image)
-        if 0 in upright.size:
-            raise ValueError("it has no pixels")
-        if upright.has_transparency_data:
-            upright = upright.convert("RGBA")
-            upright = pillow.alpha_composite(pillow.new("RGBA", upright.size, "white"), upright)
-        return upright.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as exc:
-        raise PhotoUnreadable(f"Picture {number} cannot be decoded: {exc}.") from exc

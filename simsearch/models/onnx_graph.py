@@ -21,6 +21,8 @@ from simsearch.spec import EmbeddingSpec
 if TYPE_CHECKING:
     from simsearch.models.backbone import EmbeddingNetwork
 
+# The name of its output, as a field of ONNX.
+_MEASURED = b"\x0a\x08measured"
 # What ONNX writes before the name of a file beside the graph; a graph of ours is one file.
 _ELSEWHERE = b"\x0a\x08location"
 
@@ -48,6 +50,11 @@ def read_graph(path: Path, spec: EmbeddingSpec) -> bytes | None:
     # A graph has up to gigabytes; it is looked at and never copied.
     graph = memoryview(kept)[: -len(_seal(b"", spec))]
     return kept if kept.endswith(_seal(graph, spec)) and _ELSEWHERE not in kept else None
+
+
+def is_measured(graph: bytes) -> bool:
+    """Whether a graph tells how long its vectors were; those that older versions prepared do not."""
+    return graph.rfind(_MEASURED) >= 0
 
 
 def sealed(graph: bytes, spec: EmbeddingSpec) -> bytes:
@@ -125,21 +132,24 @@ def _mark(path: Path) -> Path:
 
 
 def export(network: EmbeddingNetwork, spec: EmbeddingSpec) -> bytes:
-    """A sealed ONNX model: `pixels` uint8 (N, crop, crop, 3) -> `vectors` float32 (N, dim), N free.
+    """A sealed ONNX model of `Measured(network)`, N free.
 
-    See https://docs.pytorch.org/docs/stable/onnx_export.html
+    It turns `pixels` uint8 (N, crop, crop, 3) into `measured` float32 (N, dim + 1), the vectors and behind
+    each how long it was. See https://docs.pytorch.org/docs/stable/onnx_export.html
     """
     import torch
+
+    from simsearch.models.backbone import Measured
 
     # With a batch of 1 as example, the exporter takes the 1 for a constant.
     example = torch.zeros((2, spec.crop, spec.crop, 3), dtype=torch.uint8)
     try:
         with _exporting, _quiet(), torch.inference_mode():
             program = torch.onnx.export(
-                network,
+                Measured(network),
                 (example,),
                 input_names=["pixels"],
-                output_names=["vectors"],
+                output_names=["measured"],
                 dynamic_shapes={"pixels": {0: torch.export.Dim("N")}},
                 dynamo=True,
                 external_data=False,

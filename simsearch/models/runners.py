@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.errors import DeviceUnavailable, SimsearchError
+from simsearch.models.labels.measuring import Runner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,13 +29,6 @@ SIZES = (1, 8, 64)
 
 # In the words of torch, cuDNN and cuBLAS.
 _NO_ROOM = ("out of memory", "allocate memory", "alloc_failed", "not_initialized", "unable to find an engine")
-
-
-class Runner(Protocol):
-    """A network that is ready to run."""
-
-    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (n, crop, crop, 3) -> float32 (n, dim) of length 1."""
 
 
 def open_graph(graph: bytes, threads: int, *, as_written: bool = False) -> Any:
@@ -62,28 +56,30 @@ def open_graph(graph: bytes, threads: int, *, as_written: bool = False) -> Any:
         raise SimsearchError(f"onnxruntime does not take the prepared network: {exc}") from exc
 
 
-class OnnxRunner:
+class OnnxRunner(Runner):
     """An ONNX graph on the CPU. Raises SimsearchError when onnxruntime does not take the graph."""
 
     def __init__(self, graph: bytes, threads: int, dim: int, *, as_written: bool = False) -> None:
         self._session = open_graph(graph, threads, as_written=as_written)
         names = [item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())]
-        if names != ["pixels", "vectors"] or self._session.get_outputs()[0].shape[-1] != dim:
+        # Networks that older versions prepared give vectors alone.
+        self.measures = names == ["pixels", "measured"]
+        fits = self._session.get_outputs()[0].shape[-1] == dim + self.measures
+        if not fits or not (self.measures or names == ["pixels", "vectors"]):
             raise SimsearchError(f"The prepared network does not turn pixels into vectors of {dim} numbers.")
 
-    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (n, crop, crop, 3) -> float32 (n, dim) of length 1."""
+    def _rows(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
-            (vectors,) = self._session.run(["vectors"], {"pixels": pixels})
+            (rows,) = self._session.run(None, {"pixels": pixels})
         except Exception as exc:
             raise SimsearchError(
                 f"onnxruntime failed on a batch of {len(pixels)} pictures (too little memory?): {exc}. "
                 "Try a smaller --batch-size."
             ) from exc
-        return np.asarray(vectors, dtype=np.float32)
+        return np.asarray(rows, dtype=np.float32)
 
 
-class TorchRunner:
+class TorchRunner(Runner):
     """A torch module on a device: "cpu", "cuda:N" or "mps".
 
     All passes are made by one thread, which lives as long as the runner: torch keeps cuDNN's plans for each
@@ -94,10 +90,13 @@ class TorchRunner:
     those of another device (lowest cosine to float32 on 96 photos .992, against .9999). A batch whose
     numbers leave float16's range is run again in float32. A batch that does not fit into the device's memory
     is halved until it does, and later batches keep to that size. On a CPU `bfloat16` puts the convolutions
-    into that arithmetic, which is a kind of vector of its own. Raises DeviceUnavailable.
+    into that arithmetic, which is a kind of vector of its own. `measures`: the network is a `Measured` one.
+    Raises DeviceUnavailable.
     """
 
-    def __init__(self, network: nn.Module, device: str, *, bfloat16: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, device: str, *, bfloat16: bool = False, measures: bool = False
+    ) -> None:
         import torch
 
         self._torch = torch
@@ -106,7 +105,7 @@ class TorchRunner:
         self._cuda = device.startswith("cuda")
         self._sizes: set[int] = set()
         self._lane = ThreadPoolExecutor(1, "simsearch-torch")
-        self._bfloat16 = bfloat16
+        self._bfloat16, self.measures = bfloat16, measures
         if device == "cpu":
             # Torch knows nothing of a container's quota; this holds for the whole process.
             torch.set_num_threads(min(torch.get_num_threads(), available_threads()))
@@ -115,8 +114,7 @@ class TorchRunner:
         except RuntimeError as exc:
             raise DeviceUnavailable(_device_failed(device, exc)) from exc
 
-    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (n, crop, crop, 3) -> float32 (n, dim) of length 1."""
+    def _rows(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._lane.submit(self._run, pixels).result()
 
     def _run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from simsearch.engine.labels.facts import PhotoFacts
     from simsearch.records import IndexInfo, QueryResult, Skipped, VerifyReport
 
 
@@ -74,6 +75,7 @@ def info_table(info: IndexInfo, screen: Screen = PLAIN) -> str:
         "skipped": f"{info.skipped} files" + (" (see --skipped)" if info.skipped else ""),
         "model": f"{info.model}, {info.dim} numbers a photo",
         "fallback": info.fallback or "",
+        "labels": f"none: {info.no_labels}" if info.no_labels else "the best 5 of ImageNet's 1,000 a photo",
         "search": view_line(info.view),
         "size on disk": human_bytes(info.bytes),
         "format": str(info.format),
@@ -85,6 +87,30 @@ def info_table(info: IndexInfo, screen: Screen = PLAIN) -> str:
             table.add_row(what, shown_name(value))
     for number, root in enumerate(info.roots):
         table.add_row("" if number else "roots", shown_name(root))
+    return render(screen, table)
+
+
+def photo_table(facts: PhotoFacts, screen: Screen = PLAIN) -> str:
+    """What an index knows of one photo, with what it shows and how probable that is."""
+    states = {"missing": " (the file is not there now)", "changed": " (the file was changed since)"}
+    rows = {
+        "path": facts.path + states.get(facts.state, ""),
+        "size": f"{facts.width} x {facts.height} pixels, {human_bytes(facts.bytes)}, {facts.format}",
+        "taken": facts.taken_at or "",
+        "changed": facts.modified_at or "",
+        "id": str(facts.id),
+        "sha256": facts.sha256,
+    }
+    table = new_table(("", "left"), ("", "left"), header=False)
+    for what, value in rows.items():
+        if value:
+            table.add_row(what, shown_name(value))
+    for number, copy in enumerate(facts.copies):
+        table.add_row("" if number else "copies", shown_name(copy))
+    none = f"none: {facts.no_labels}" if facts.no_labels else "none"
+    labels = [f"{label.probability:6.1%}  {label.name}" for label in facts.labels] or [none]
+    for number, line in enumerate(labels):
+        table.add_row("" if number else "labels", shown_name(line))
     return render(screen, table)
 
 

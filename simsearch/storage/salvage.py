@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from simsearch.errors import IndexDamaged, IndexUnwritable
 from simsearch.storage.database import Database
-from simsearch.storage.schema import APPLICATION_ID, FORMAT, SEALED, seal, settings
+from simsearch.storage.schema import APPLICATION_ID, FORMAT, SEALED, TABLES, seal, settings
 
 PAGE = 512
 LAST = 1 << 40
@@ -58,6 +58,12 @@ def sound_rows(database: Database, table: sa.Table) -> Iterator[Row]:
     for row in _walk(database, table):
         if seal(row[name] for name in names) == row["seal"]:
             yield {column.name: row[column.name] for column in table.columns}
+
+
+def count_lost(database: Database, table: sa.Table) -> int:
+    """How many rows of a table can be read and are not what was written."""
+    names = SEALED[table.name]
+    return sum(seal(row[name] for name in names) != row["seal"] for row in _walk(database, table))
 
 
 def lost_settings(database: Database) -> list[str]:
@@ -131,7 +137,8 @@ def _has_header(database: Database) -> bool:
             tables = set(connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars())
     except IndexDamaged:
         return False
-    return (application, version) == (APPLICATION_ID, FORMAT) and SEALED.keys() <= tables
+    wanted = {table.name for table in TABLES}
+    return (application, version) == (APPLICATION_ID, FORMAT) and wanted <= tables
 
 
 def _header(size: int) -> bytes:

@@ -76,14 +76,28 @@ settings = sa.Table(
 
 TABLES = (roots, contents, files, vectors, settings)
 
-# A file's own id is left out: SQLite gives it, and a seal must be known before the row is written.
+# Made when it is first written to, so that a database may lack it; a version that does not know it leaves it
+# alone, which is why it refers to contents by their ids and not by a foreign key.
+labels = sa.Table(
+    "labels",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("content_id", sa.Integer, nullable=False),
+    sa.Column("class", sa.Integer, nullable=False, index=True),
+    sa.Column("millionths", sa.Integer, nullable=False),
+    sa.Column("seal", sa.Integer, nullable=False),
+    sa.UniqueConstraint("content_id", "class"),
+)
+
+# The own id of a file or a label is left out: SQLite gives it, and a seal must be known before the row is
+# written.
 SEALED: dict[str, tuple[str, ...]] = {
     table.name: tuple(
         column.name
         for column in table.columns
-        if column.name != "seal" and (table, column.name) != (files, "id")
+        if column.name != "seal" and (table not in (files, labels) or column.name != "id")
     )
-    for table in TABLES
+    for table in (*TABLES, labels)
 }
 
 

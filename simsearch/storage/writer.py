@@ -14,12 +14,14 @@ from simsearch.records import Facts, FileStat
 from simsearch.storage.catalog import (
     GENERATION,
     WHOLE,
+    Labels,
     Root,
     content_by_digest,
     generation,
+    has_labels,
     sealed_rows,
 )
-from simsearch.storage.schema import SEALED, contents, files, roots, seal, settings, vectors
+from simsearch.storage.schema import SEALED, contents, files, labels, roots, seal, settings, vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,14 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class NewVector:
-    """A content seen for the first time, and where its vector lies."""
+    """A content seen for the first time, where its vector lies, and its labels."""
 
     digest: bytes
     facts: Facts
     segment: int
     row: int
     crc32: int
+    labels: Labels = ()
 
 
 def put_settings(connection: sa.Connection, values: dict[str, str]) -> None:
@@ -120,7 +123,7 @@ def drop_root(connection: sa.Connection, root_id: int) -> None:
 def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:
     """Add contents with their vectors, whose ids are never used again."""
     vector_id = highest_id(connection)
-    content_rows, vector_rows = [], []
+    content_rows, vector_rows, label_rows = [], [], []
     for item in new:
         vector_id += 1
         facts = item.facts
@@ -144,9 +147,26 @@ def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:
             "crc32": item.crc32,
         }
         vector_rows.append(sealed(vectors, values))
+        label_rows += label_rows_of(vector_id, item.labels)
     if content_rows:
         connection.execute(sa.insert(contents), content_rows)
         connection.execute(sa.insert(vectors), vector_rows)
+    if label_rows:
+        make_labels(connection)
+        connection.execute(sa.insert(labels), label_rows)
+
+
+def make_labels(connection: sa.Connection) -> None:
+    """Make the table of labels, where it is not there yet."""
+    connection.execute(sa.schema.CreateTable(labels, if_not_exists=True))
+    for index in labels.indexes:
+        connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+
+
+def label_rows_of(content_id: int, found: Labels) -> list[dict[str, Any]]:
+    """The sealed rows of a content's labels."""
+    named = [{"content_id": content_id, "class": number, "millionths": share} for number, share in found]
+    return [sealed(labels, values) for values in named]
 
 
 def put_files(connection: sa.Connection, changes: Iterable[FileChange]) -> None:
@@ -185,6 +205,9 @@ def drop_contents(connection: sa.Connection, ids: Sequence[int]) -> None:
         chunk = ids[start : start + 500]
         connection.execute(sa.delete(vectors).where(vectors.c.content_id.in_(chunk)))
         connection.execute(sa.delete(contents).where(contents.c.id.in_(chunk)))
+    if has_labels(connection):
+        # Also those of pictures that a version which knows no labels has forgotten.
+        connection.execute(sa.delete(labels).where(labels.c.content_id.not_in(sa.select(contents.c.id))))
 
 
 def move_vectors(connection: sa.Connection, places: Mapping[int, tuple[int, int]]) -> None:

@@ -45,7 +45,7 @@ SURFACE = {
             "--null",
         ),
         *("--html", "--open", "--center", "--no-center", "--plus", "--minus", "--crop", "--diverse"),
-        *("--where", "--folder", "--since", "--until", "--type"),
+        *("--where", "--label", "--folder", "--since", "--until", "--type"),
     },
     "dedup": {
         *("--exact", "--near", "--similar", "--threshold", "--precision", "--within", "--across-folders"),

@@ -25,7 +25,7 @@ from simsearch.engine.index import Index
 from simsearch.engine.search import QueryOptions
 from simsearch.errors import PhotoUnreadable, SimsearchError
 from simsearch.records import Hit
-from simsearch.ui.pages.search.answers import finding, folders, opening, tiles
+from simsearch.ui.pages.search.answers import facts, finding, folders, opening, tiles
 from simsearch.ui.pages.search.wanted import Example, Limits, Search, from_address, to_address
 from simsearch.ui.parts.region import checked
 from simsearch.ui.shared import Library, library
@@ -36,6 +36,7 @@ EVERYTHING = Search(
     limits=Limits(
         folder=os.fsdecode(b"/photos/\xff & more"),
         name="50 %",
+        label="tiger cat",
         formats=("JPEG", "PNG"),
         megapixels=4,
         width=800,
@@ -58,6 +59,7 @@ def test_an_address_says_all_of_a_search() -> None:
         "unlike": ["3"],
         "folder": "/photos/%FF%20%26%20more",
         "name": "50%20%25",
+        "label": "tiger cat",
         "format": ["JPEG", "PNG"],
         "megapixels": "4",
         "width": "800",
@@ -395,3 +397,24 @@ def test_an_empty_index_is_told(small_photos: Callable[[int], Path], tmp_path: P
     with Index.open(index) as opened:
         assert len(opened) == 0
     assert "This index holds no picture yet" in words(shown(index))
+
+
+def test_pictures_are_limited_by_what_they_show(lib: Library, shown_index: Path, loopback: None) -> None:
+    """The field offers what some picture is labelled with; a picture shows its labels among its facts."""
+    [chelsea] = ids(lib, "originals/chelsea.png")
+    found = finding.matching(lib, Limits(label="tiger cat")).tolist()
+    assert chelsea in found
+    [shot] = facts.shots(lib.index, [chelsea]).values()
+    [tile] = tiles.shot_tiles(lib, [chelsea])
+    [share] = [label.probability for label in shot.labels if label.name == "tiger cat"]
+    assert share > tiles.LIKELY
+    assert f" · tiger cat {share:.0%}" in tile.facts
+    assert from_address({"label": ["tiger cat"]}, finding.FORMATS).limits == Limits(label="tiger cat")
+    assert from_address({"label": ["wolpertinger"]}, finding.FORMATS).limits == Limits()
+    app = shown(shown_index)
+    [field] = [one for one in app.selectbox if one.label == "Shows"]
+    assert field.options == sorted(finding.label_names(lib))
+    app = field.set_value("tiger cat").run()
+    assert not app.exception
+    assert f"{len(found)} picture" in words(app)
+    assert app.query_params["label"] == "tiger cat"

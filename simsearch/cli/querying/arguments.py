@@ -45,6 +45,12 @@ def score(_: click.Context, parameter: click.Parameter, value: float | None) -> 
     return value
 
 
+def check_bounds(least: float | None, most: float | None) -> None:
+    """A usage error where no score can lie between both."""
+    if least is not None and most is not None and least > most:
+        raise click.UsageError("--min-score is above --max-score, so that nothing can match.")
+
+
 @contextmanager
 def wrong_usage() -> Iterator[None]:
     """Makes a query that cannot be meant a usage error."""

@@ -32,9 +32,14 @@ class Asked:
     pictures: dict[str, str | bytes] = field(default_factory=dict)
 
     def answers(self, images: Sequence[str], ids: Sequence[int]) -> Iterator[QueryResult]:
-        """The results of those queries that have one, in order."""
+        """The results of those queries that have one, in order; without a picture, of the labels alone."""
         from simsearch.errors import RegionOutside
 
+        labels = self.options.photos.labels if self.options.photos is not None else ()
+        if labels and not images and not ids:
+            from simsearch.engine.labels.asking import photos_labelled
+
+            yield photos_labelled(self.searcher.index, labels, self.options)
         queries: list[str | int] = [*images, *ids]
         for query in queries:
             try:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from simsearch.engine.append import NewContent
 from simsearch.engine.index import Index
-from simsearch.engine.indexing.pipeline import Read
+from simsearch.engine.indexing.pipeline import Embedded, Read
 from simsearch.engine.indexing.survey import is_missing
 from simsearch.media.scan import root_state
 from simsearch.paths import join, text
@@ -124,10 +121,11 @@ class Ledger:
                     self._skip(copy, replace(outcome, stat=stat))
         return None
 
-    def embedded(self, reads: Iterable[tuple[Read, Decoded]], vectors: NDArray[np.float32]) -> None:
-        """Enter pictures with their vectors, float32 (n, dim) in that order, and the copies that waited."""
-        for (read, decoded), vector in zip(reads, vectors, strict=True):
-            self.new.append(NewContent(decoded.digest, decoded.facts, vector))
+    def embedded(self, done: Embedded) -> None:
+        """Enter pictures with their vectors and labels, and the copies that waited."""
+        labels = done.labels or [()] * len(done.batch)
+        for (read, decoded), vector, own in zip(done.batch, done.vectors, labels, strict=True):
+            self.new.append(NewContent(decoded.digest, decoded.facts, vector, own))
             self.counts.embedded += 1
             waited = self._release(decoded.digest)
             self._enter(read, decoded.digest, decoded.stat)

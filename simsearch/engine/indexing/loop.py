@@ -13,6 +13,7 @@ from simsearch.engine.indexing.estimate import WorkList, check_space, estimate, 
 from simsearch.engine.indexing.ledger import Ledger
 from simsearch.engine.indexing.pipeline import EmbedAhead, Embedded, Read, ReadAhead
 from simsearch.engine.indexing.survey import Candidate, Scope, Survey
+from simsearch.engine.labels.kept import labeller_for, settle
 from simsearch.errors import PruneRefused
 from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import DecodePool
@@ -42,7 +43,8 @@ class Run:
         self._total: int | None = None
         self._survey = Survey(index.database, config.retry_skipped)
         self._ledger = Ledger(index)
-        self._ahead = EmbedAhead(embedder, config.batch_size)
+        self._labeller = labeller_for(index, embedder, note)
+        self._ahead = EmbedAhead(embedder, config.batch_size, self._labeller)
         self._committed = time.monotonic()
         self.kept = 0
 
@@ -97,6 +99,7 @@ class Run:
     def finish(self, *, prune: bool) -> IndexReport:
         """Judge what is gone, prune when asked, and report."""
         ledger, survey = self._ledger, self._survey
+        settle(self._index, self._labeller, self._note)
         gone = [i for i in survey.gone() if i not in ledger.moved_rows]
         self.kept = sum(absence.file_id not in ledger.moved_rows for absence in survey.absent) - len(gone)
         if prune and gone:
@@ -131,8 +134,8 @@ class Run:
             self._commit()
 
     def _enter(self, done: Iterable[Embedded]) -> None:
-        for batch, vectors in done:
-            self._ledger.embedded(batch, vectors)
+        for embedded in done:
+            self._ledger.embedded(embedded)
             if self._ledger.pending >= self._config.commit_photos:
                 self._commit()
 

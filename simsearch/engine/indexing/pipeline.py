@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from simsearch.engine.indexing.survey import Candidate
 from simsearch.media.pool import DecodePool
 from simsearch.models.embedder import Embedder
+from simsearch.models.labels.classifier import Labels
+from simsearch.models.labels.labeller import Labeller
 from simsearch.records import Decoded, Outcome
 
 
@@ -135,7 +137,18 @@ class ReadAhead:
 
 
 Batch = list[tuple[Read, Decoded]]
-Embedded = tuple[Batch, NDArray[np.float32]]
+Looked = tuple[NDArray[np.float32], list[Labels] | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """A batch with its vectors, float32 (n, dim), and the labels of each picture, where it gets any."""
+
+    batch: Batch
+    vectors: NDArray[np.float32]
+    labels: list[Labels] | None
+
+
 SMALL, LARGE = 8, 64
 """Pictures a pass: a CPU gains nothing from more, which take memory; a card does."""
 
@@ -144,13 +157,13 @@ class EmbedAhead:
     """Embeds batches in as many threads as the embedder has lanes; they come back in the order given.
 
     A batch is `size` pictures. With the first picture the network begins to be loaded, while the decoders go
-    on.
+    on. With a labeller, which is of this embedder, they come back with labels.
     """
 
-    def __init__(self, embedder: Embedder, size: int | None) -> None:
-        self._embedder, self._size = embedder, size
+    def __init__(self, embedder: Embedder, size: int | None, labeller: Labeller | None = None) -> None:
+        self._embedder, self._size, self._labeller = embedder, size, labeller
         self._threads: ThreadPoolExecutor | None = None
-        self._going: deque[tuple[Batch, Future[NDArray[np.float32]]]] = deque()
+        self._going: deque[tuple[Batch, Future[Looked]]] = deque()
         self._batch: Batch = []
         self._lanes = 1
 
@@ -176,7 +189,7 @@ class EmbedAhead:
             self._size = self._size or (SMALL if self._embedder.device == "cpu" else LARGE)
             self._threads = ThreadPoolExecutor(self._lanes, "simsearch-embed")
             # What goes wrong with it is raised by the first batch.
-            self._threads.submit(self._embedder.load)
+            self._threads.submit((self._labeller or self._embedder).load)
         if len(self._batch) >= (self._size or LARGE):
             self._submit()
         while self._going and (self._going[0][1].done() or len(self._going) > 2 * self._lanes):
@@ -199,11 +212,12 @@ class EmbedAhead:
             batch, self._batch = self._batch, []
             self._going.append((batch, self._threads.submit(self._embed, batch)))
 
-    def _embed(self, batch: Batch) -> NDArray[np.float32]:
-        return self._embedder.embed(np.stack([decoded.pixels for _, decoded in batch]))
+    def _embed(self, batch: Batch) -> Looked:
+        pixels = np.stack([decoded.pixels for _, decoded in batch])
+        return self._labeller.look(pixels) if self._labeller else (self._embedder.embed(pixels), None)
 
     def _next(self) -> Embedded:
         batch, future = self._going[0]
-        vectors = future.result()
+        vectors, labels = future.result()
         self._going.popleft()
-        return batch, vectors
+        return Embedded(batch, vectors, labels)

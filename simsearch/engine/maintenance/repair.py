@@ -23,8 +23,15 @@ from simsearch.spec import NAMED, EmbeddingSpec
 from simsearch.storage import answers, catalog, migrations, writer
 from simsearch.storage.database import Database
 from simsearch.storage.disk.durable import sync_folder
-from simsearch.storage.salvage import LAST, damaged, lost_settings, sound_rows, sound_settings
-from simsearch.storage.schema import FORMAT, contents, files, roots, vectors
+from simsearch.storage.salvage import (
+    LAST,
+    count_lost,
+    damaged,
+    lost_settings,
+    sound_rows,
+    sound_settings,
+)
+from simsearch.storage.schema import FORMAT, contents, files, labels, roots, vectors
 from simsearch.storage.segments import SegmentStore
 
 AGAIN = "its record was damaged; it is read again when its disk is here"
@@ -40,7 +47,8 @@ Note = Callable[[str], None]
 class _Kept:
     """What was carried over: pictures and roots that are whole, and counts for a person.
 
-    `reason` is what is said of a file whose picture is lost, `rules` names settings of a person that are.
+    `reason` is what is said of a file whose picture is lost, `rules` names settings of a person that are,
+    `labels` counts those that are.
     """
 
     sound: Sound
@@ -48,6 +56,7 @@ class _Kept:
     files: int = 0
     again: int = 0
     homeless: int = 0
+    labels: int = 0
     reason: str = AGAIN
     rules: tuple[str, ...] = ()
 
@@ -148,6 +157,7 @@ def _carry_over(
         _insert(connection, vectors, page)
     for page in pages(sound_rows(source, files)):
         _keep_files(connection, page, kept)
+    _keep_labels(source, connection, kept)
     _keep_settings(connection, settings, segments, kept)
     writer.put_sequence(connection, max(kept.sound.highest, _sequence(source)))
     return kept
@@ -173,6 +183,13 @@ def _keep_files(connection: sa.Connection, page: list[Row], kept: _Kept) -> None
         kept.files += not lost
         rows.append({**row, "transient": bool(row["transient"])})
     _insert(connection, files, rows)
+
+
+def _keep_labels(source: Database, connection: sa.Connection, kept: _Kept) -> None:
+    for page in pages(row for row in sound_rows(source, labels) if row["content_id"] in kept.sound.contents):
+        writer.make_labels(connection)
+        _insert(connection, labels, page)
+    kept.labels = count_lost(source, labels)
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
@@ -241,6 +258,8 @@ def _tell(kept: _Kept, folder: Path, note: Note) -> None:
         f"{'read' if kept.reason == AGAIN else 'imported'} again. "
         f"The damaged database is kept as {DAMAGED}; delete it when all is well."
     )
+    if kept.labels:
+        note(f"{kept.labels} labels of photos were damaged and are lost; the photos keep their others.")
     if kept.homeless:
         note(
             f"The folder of {kept.homeless} files can no longer be read from the index. Name it once more: "

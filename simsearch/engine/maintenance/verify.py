@@ -24,7 +24,7 @@ from simsearch.storage import answers, catalog, migrations, writer
 from simsearch.storage.catalog import FileRow, Root, VectorTable
 from simsearch.storage.database import Database
 from simsearch.storage.salvage import damaged, sound_rows, sound_settings
-from simsearch.storage.schema import FORMAT, TABLES, files, roots
+from simsearch.storage.schema import FORMAT, TABLES, files, labels, roots
 from simsearch.storage.segments import SegmentStore
 
 PAGE = 20_000
@@ -131,7 +131,9 @@ def database_problems(database: Database) -> Iterator[str]:
             yield f"SQLite: {lacking} pictures have no vector"
         if writer.highest_id(connection) > writer.sequence(connection):
             yield "SQLite: its count of ids is lost"
-    for table in TABLES:
+    with database.read() as connection:
+        tables = (*TABLES, labels) if catalog.has_labels(connection) else TABLES
+    for table in tables:
         with database.read() as connection:
             for _ in catalog.sealed_rows(connection, table, table.select()):
                 continue

@@ -10,11 +10,12 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from simsearch.engine.queries.language.compiling import compiled
+from simsearch.engine.queries.language.compiling import classes_like, compiled
 from simsearch.engine.queries.language.dates import period
 from simsearch.engine.queries.language.parsing import parse
-from simsearch.engine.queries.language.tree import All, Below, Compare, Glob, Node, OneOf, Some
+from simsearch.engine.queries.language.tree import All, Below, Compare, Glob, Like, Node, OneOf, Some
 from simsearch.errors import QueryInvalid
+from simsearch.models.labels.names import classes_named
 from simsearch.paths import AnyPath, canonical
 from simsearch.storage import catalog
 
@@ -36,6 +37,7 @@ class PhotoFilter:
         min_bytes, max_bytes: size of the file, inclusive.
         since, until: YYYY, YYYY-MM, YYYY-MM-DD, or that with a time; `until` includes the whole of its year,
             month, day or minute. The date is EXIF's, else the file's last change in local time.
+        labels: with one of these among its labels, see `simsearch.models.labels.names`; a % is any text.
         glob: a pattern of `fnmatch` for the name, or for the absolute path where it holds a slash.
         where: a condition in words, see `simsearch.engine.queries.language.parsing.parse`.
 
@@ -54,6 +56,7 @@ class PhotoFilter:
     until: str | None = None
     glob: str | None = None
     where: str | None = None
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folders", tuple(_absolute(folder) for folder in self.folders))
@@ -65,6 +68,7 @@ class PhotoFilter:
         since, until = (period(text) if text is not None else None for text in (self.since, self.until))
         if since is not None and until is not None and since.start >= until.end:
             raise QueryInvalid(f"No photo is since {self.since} and until {self.until}.")
+        classes_of(self.labels)
         self.tree()
 
     def __bool__(self) -> bool:
@@ -85,6 +89,10 @@ class PhotoFilter:
     def _parts(self) -> Iterator[Node]:
         if self.folders:
             yield Some(tuple(Below(_absolute(folder)) for folder in self.folders))
+        if self.labels:
+            yield Some(
+                tuple(Like("label", name) if "%" in name else OneOf("label", (name,)) for name in self.labels)
+            )
         if self.formats:
             yield OneOf("format", self.formats)
         for field, (low, high) in zip(("width", "height", "bytes"), self._bounds(), strict=True):
@@ -100,6 +108,12 @@ class PhotoFilter:
             yield Glob("path" if "/" in self.glob else "name", self.glob)
         if self.where is not None:
             yield parse(self.where)
+
+
+def classes_of(labels: Sequence[str]) -> set[int]:
+    """The classes of ImageNet that are meant by labels, see `PhotoFilter`. Raises QueryInvalid."""
+    found = [classes_like(name) if "%" in name else classes_named(name) for name in labels]
+    return set[int]().union(*found)
 
 
 def ids_where(index: Index, photos: PhotoFilter) -> NDArray[np.int64]:

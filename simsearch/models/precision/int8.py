@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from simsearch.models.onnx_graph import export, graph_path, keep_graph, read_graph, sealed
+from simsearch.errors import WeightsMissing
+from simsearch.models.onnx_graph import export, graph_path, is_measured, keep_graph, read_graph, sealed
 from simsearch.models.precision.ranges import Ranges
 from simsearch.models.weights.files import find
 from simsearch.spec import FLOAT32, EmbeddingSpec
@@ -25,12 +26,20 @@ def int8_graph(spec: EmbeddingSpec, weights_path: str | None, note: Note) -> byt
 
 
 def float_graph(spec: EmbeddingSpec, weights_path: str | None, note: Note) -> bytes:
-    """The sealed graph of a float32 spec, from the cache or exported now. Raises WeightsMissing."""
+    """The sealed graph of a float32 spec, from the cache or exported now. Raises WeightsMissing.
+
+    One that an older version prepared is made again where the weights are here.
+    """
     path = graph_path(spec)
     cached = read_graph(path, spec)
-    if cached is not None:
+    if cached is not None and is_measured(cached):
         return cached
-    weights = find(spec, weights_path)
+    try:
+        weights = find(spec, weights_path)
+    except WeightsMissing:
+        if cached is not None:
+            return cached
+        raise
     from simsearch.models.backbone import build_network
 
     network = build_network(spec, weights)

@@ -127,12 +127,16 @@ class Headless:
 
 @dataclass(frozen=True)
 class _Fit:
-    """How the tensors of a checkpoint meet the parameters of a network, by the network's names."""
+    """How the tensors of a checkpoint meet the parameters of a network, by the network's names.
+
+    `head` is how the checkpoint's names of the head begin.
+    """
 
     expected: Mapping[str, Tensor]
     found: Mapping[str, Tensor]
     strangers: tuple[str, ...]
     layout: str
+    head: str
 
     def problem(self) -> str | None:
         """The first reason why the checkpoint is not one of this network, in words."""
@@ -177,6 +181,22 @@ def load_into(headless: Headless, tensors: Mapping[str, Tensor], *, name: str, p
     return fit.layout
 
 
+def read_head(headless: Headless, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor] | None:
+    """The weights (classes, dim) and the bias (classes,) of the head, float32, or None.
+
+    It is None where there are no finite ones of a linear layer; a layer without a bias has zeros.
+    """
+    head = _fit(headless, tensors).head
+    weights, bias = tensors.get(f"{head}weight"), tensors.get(f"{head}bias")
+    if weights is None or weights.ndim != 2 or not weights.is_floating_point():
+        return None
+    bias = torch.zeros(len(weights)) if bias is None else bias
+    if bias.shape != weights.shape[:1]:
+        return None
+    weights, bias = weights.float(), bias.float()
+    return (weights, bias) if bool(torch.isfinite(weights).all() and torch.isfinite(bias).all()) else None
+
+
 def fits(headless: Headless, tensors: Mapping[str, Tensor]) -> bool:
     """Whether `load_into` would find every parameter of this network, and none too many."""
     return _fit(headless, tensors).problem() is None
@@ -191,10 +211,11 @@ def _fit(headless: Headless, tensors: Mapping[str, Tensor]) -> _Fit:
         key=lambda pair: sum(pair[1] + key in tensors for key in pair[0]),
     )
     found = {own: tensors[prefix + key] for key, own in names.items() if prefix + key in tensors}
-    head = f"{prefix}{headless.head}."
+    numbered = names is not layouts[0]
+    head = f"{prefix}{_numbered(network, headless.head) if numbered else headless.head}."
     others = {key: value for key, value in tensors.items() if not key.startswith(head)}
-    layout = _in_words(names is not layouts[0], prefix, len(others) < len(tensors), tensors)
-    return _Fit(expected, found, tuple(_strangers(names, prefix, others)), layout)
+    layout = _in_words(numbered, prefix, len(others) < len(tensors), tensors)
+    return _Fit(expected, found, tuple(_strangers(names, prefix, others)), layout, head)
 
 
 def _in_words(numbered: bool, prefix: str, head: bool, tensors: Mapping[str, Tensor]) -> str:
@@ -205,13 +226,14 @@ def _in_words(numbered: bool, prefix: str, head: bool, tensors: Mapping[str, Ten
 
 
 def _numbered_names(network: nn.Module, expected: Mapping[str, Tensor]) -> dict[str, str]:
-    numbers = {child: str(number) for number, (child, _) in enumerate(network.named_children())}
-    names: dict[str, str] = {}
-    for key in expected:
-        child, _, rest = key.partition(".")
-        if child in numbers:
-            names[f"{numbers[child]}.{rest}"] = key
-    return names
+    children = dict(network.named_children())
+    return {_numbered(network, key): key for key in expected if key.partition(".")[0] in children}
+
+
+def _numbered(network: nn.Module, name: str) -> str:
+    """The name of a parameter or layer below one of the children, with that child's number for its name."""
+    first, dot, rest = name.partition(".")
+    return f"{[child for child, _ in network.named_children()].index(first)}{dot}{rest}"
 
 
 def _best_prefix(names: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:

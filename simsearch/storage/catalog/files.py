@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from simsearch.errors import IndexDamaged
-from simsearch.paths import join
+from simsearch.paths import join, relative
 from simsearch.records import FileStat
 from simsearch.storage.schema import SEALED, files, roots, seal
 
@@ -102,6 +102,16 @@ def file_at(connection: sa.Connection, root_id: int, relpath: bytes) -> FileRow 
     """The row of one file."""
     query = sa.select(files).where(files.c.root_id == root_id, files.c.relpath == relpath)
     return next((file_row(row) for row in sealed_rows(connection, files, query)), None)
+
+
+def row_at(connection: sa.Connection, path: bytes) -> FileRow | None:
+    """The row of the file at an absolute path."""
+    for root in read_roots(connection):
+        inside = relative(path, root.path)
+        row = file_at(connection, root.id, inside) if inside is not None else None
+        if row is not None:
+            return row
+    return None
 
 
 def files_of(connection: sa.Connection, content_ids: Sequence[int]) -> dict[int, list[FileRow]]:

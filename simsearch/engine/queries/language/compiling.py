@@ -23,6 +23,7 @@ from simsearch.engine.queries.language.tree import (
     Some,
 )
 from simsearch.errors import QueryInvalid
+from simsearch.models.labels.names import classes_named, list_names
 from simsearch.paths import relative, text
 from simsearch.storage import catalog
 from simsearch.storage.catalog import Condition, matching
@@ -68,6 +69,12 @@ def compiled(connection: sa.Connection, node: Node) -> Condition:
             return sa.not_(compiled(connection, part))
         case Below(folder):
             return _below(connection, folder)
+        case OneOf("label", values):
+            return _labelled(connection, set[int]().union(*(classes_named(str(value)) for value in values)))
+        case Like("label", pattern):
+            return _labelled(connection, classes_like(pattern))
+        case Missing("label"):
+            return sa.not_(_labelled(connection, None))
         case OneOf(field, values):
             column, bound = _column(field)
             return column.in_([bound(value) for value in values])
@@ -79,6 +86,30 @@ def compiled(connection: sa.Connection, node: Node) -> Condition:
             return contents.c.taken_at.is_(None) if field == "taken" else sa.false()
         case Compare():
             return _compared(node)
+
+
+def _labelled(connection: sa.Connection, classes: set[int] | None) -> Condition:
+    """Whether a photo has one of these labels; None is any. Raises QueryInvalid where none gets labels."""
+    if catalog.has_labels(connection):
+        return catalog.is_labelled(classes)
+    refuse_without_labels(connection)
+    return sa.false()
+
+
+def refuse_without_labels(connection: sa.Connection) -> None:
+    """Raises QueryInvalid where an index keeps no labels, with the reason."""
+    reason = catalog.why_no_labels(catalog.read_settings(connection))
+    if reason is not None:
+        raise QueryInvalid(f"The photos of this index have no labels: {reason}.")
+
+
+def classes_like(pattern: str) -> set[int]:
+    """The classes whose names are like `pattern`, see `matching.is_like`. Raises QueryInvalid for none."""
+    fits = matching.like_regex(pattern.encode("utf-8", "surrogatepass")).match
+    found = {number for number, name in enumerate(list_names()) if fits(name)}
+    if not found:
+        raise QueryInvalid(f"There is no label like {pattern!r}. They are ImageNet's, such as 'tabby'.")
+    return found
 
 
 def _compared(node: Compare) -> Condition:

@@ -13,6 +13,7 @@ from simsearch.engine.queries.language.dates import Period, period
 from simsearch.engine.queries.language.tree import (
     FIELDS,
     OPERATORS,
+    SEVERAL,
     All,
     Compare,
     Like,
@@ -23,6 +24,7 @@ from simsearch.engine.queries.language.tree import (
     Some,
 )
 from simsearch.errors import QueryInvalid
+from simsearch.models.labels.names import classes_named
 
 LONGEST, VALUES, LEVELS = 10_000, 500, 30
 """Characters, values and levels of nesting of a condition, at most; SQLite takes no tree deeper than 1000."""
@@ -154,7 +156,7 @@ class _Parser:
         if token.kind != "word" or field not in FIELDS:
             self._refuse(token, f"a field was expected, one of: {', '.join(FIELDS)}")
         if self._next.says(*OPERATORS):
-            return Compare(field, self._take().written, self._value(field))
+            return self._compared(field)
         if self._took("is"):
             negated = self._took("not")
             self._need("null")
@@ -163,13 +165,22 @@ class _Parser:
         node = self._several(field)
         return Not(node) if negated else node
 
+    def _compared(self, field: str) -> Node:
+        token = self._take()
+        if field == SEVERAL:
+            equal = OneOf(field, (str(self._value(field)),))
+            if token.written not in ("=", "!="):
+                self._refuse(token, f"{field} is compared by = != like in or is")
+            return equal if token.written == "=" else Not(equal)
+        return Compare(field, token.written, self._value(field))
+
     def _several(self, field: str) -> Node:
         if self._next.says("like"):
             token = self._take()
             if FIELDS[field] != "text":
                 self._refuse(token, f"like is for texts, and {field} is a {FIELDS[field]}")
-            return Like(field, str(self._value(field)))
-        if self._took("between"):
+            return Like(field, str(self._value(field, pattern=True)))
+        if field != SEVERAL and self._took("between"):
             low = self._value(field)
             self._need("and")
             return All((Compare(field, ">=", low), Compare(field, "<=", self._value(field))))
@@ -184,7 +195,7 @@ class _Parser:
         plain = tuple(value for value in values if not isinstance(value, Period))
         return OneOf(field, plain) if plain else Some(tuple(Compare(field, "=", value) for value in values))
 
-    def _value(self, field: str) -> float | str | Period:
+    def _value(self, field: str, *, pattern: bool = False) -> float | str | Period:
         token, kind = self._take(), FIELDS[field]
         self._values += 1
         if self._values > VALUES:
@@ -193,7 +204,18 @@ class _Parser:
             return self._period(token)
         if token.kind != kind:
             self._refuse(token, f"{field} is compared with {_KINDS[kind]}")
-        return self._number(token) if kind == "number" else self._quoted(token)
+        if kind == "number":
+            return self._number(token)
+        value = self._quoted(token)
+        if field == SEVERAL and not pattern:
+            self._check_label(token, value)
+        return value
+
+    def _check_label(self, token: _Token, name: str) -> None:
+        try:
+            classes_named(name)
+        except QueryInvalid as exc:
+            self._refuse(token, str(exc).rstrip(".?"))
 
     def _period(self, token: _Token) -> Period:
         try:

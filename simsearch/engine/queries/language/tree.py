@@ -11,6 +11,7 @@ FIELDS: dict[str, str] = {
     "folder": "text",
     "name": "text",
     "format": "text",
+    "label": "text",
     "width": "number",
     "height": "number",
     "megapixels": "number",
@@ -21,6 +22,9 @@ FIELDS: dict[str, str] = {
     "date": "date",
 }
 """Every field by its kind. `date` is `taken`, or `modified` where a photo does not say when it was taken."""
+
+SEVERAL = "label"
+"""The field of which a photo has several values: a comparison holds where it does for one of them."""
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
 

@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from simsearch.report.names import visible
 from simsearch.ui.pages.search import trail
-from simsearch.ui.pages.search.answers.finding import BEST, FORMATS
+from simsearch.ui.pages.search.answers.finding import BEST, FORMATS, label_names
 from simsearch.ui.pages.search.answers.folders import folders, roots
 from simsearch.ui.pages.search.wanted import Limits, Search
 from simsearch.ui.shared import Library
@@ -22,7 +22,7 @@ _MEGAPIXELS = (0, 1, 2, 4, 8, 12, 24, 48)
 _LONGEST_NAME = 200
 _FIRST_DAY = datetime.date(1826, 1, 1)
 _KEY = "search.limits."
-_FIELDS = ("folder", "name", "formats", "megapixels", "width", "kilobytes", "since", "until", "best")
+_FIELDS = ("folder", "name", "label", "formats", "megapixels", "width", "kilobytes", "since", "until", "best")
 _HITS = (10, 20, 50, 100, 200, BEST)
 
 
@@ -68,6 +68,12 @@ def _name_and_folder(lib: Library, limits: Limits, changed: Callable[[], None]) 
         "Folder", known, key=_KEY + "folder", on_change=changed, index=None,
         format_func=_shortened(roots(lib.index)), placeholder="All folders",
     )  # fmt: skip
+    labels = label_names(lib)
+    if labels or limits.label:
+        st.selectbox(
+            "Shows", sorted({*labels, *filter(None, [limits.label])}), key=_KEY + "label", on_change=changed,
+            index=None, placeholder="Anything", help="What ImageNet's classifier sees, among its best five",
+        )  # fmt: skip
 
 
 def _others(limits: Limits, changed: Callable[[], None], places: Sequence[DeltaGenerator]) -> None:
@@ -128,6 +134,7 @@ def _told() -> Limits:
     return Limits(
         folder=told["folder"],
         name=(told["name"] or "").strip()[:_LONGEST_NAME],
+        label=told["label"],
         formats=tuple(told["formats"] or ()),
         megapixels=told["megapixels"] or 0,
         width=told["width"] or 0,

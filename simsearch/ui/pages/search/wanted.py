@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote_to_bytes
 
+from simsearch.models.labels.names import list_names
 from simsearch.ui.parts.region import Box, checked
 
 Address = dict[str, str | list[str]]
@@ -47,6 +48,7 @@ class Limits:
     Attributes:
         folder: absolute; the pictures in it and below it.
         name: part of a file's name.
+        label: one of ImageNet's that they have.
         formats: Pillow's names.
         megapixels, width, kilobytes: at least so large; the last is of the file.
         since, until: first and last day on which they were taken.
@@ -55,6 +57,7 @@ class Limits:
 
     folder: str | None = None
     name: str = ""
+    label: str | None = None
     formats: tuple[str, ...] = ()
     megapixels: int = 0
     width: int = 0
@@ -111,6 +114,7 @@ def to_address(search: Search) -> Address:
         # Twice encoded: a folder's name may hold bytes that no address can.
         "folder": quote(os.fsencode(limits.folder)) if limits.folder else "",
         "name": quote(limits.name),
+        "label": limits.label or "",
         "format": list(limits.formats),
         "megapixels": str(limits.megapixels or ""),
         "width": str(limits.width or ""),
@@ -139,6 +143,7 @@ def from_address(told: Mapping[str, Sequence[str]], formats: Sequence[str]) -> S
         folder=os.fsdecode(unquote_to_bytes(one("folder"))) or None,
         # Unlike a folder it stands in a field, which holds text only.
         name=unquote_to_bytes(one("name")).decode("utf-8", "replace"),
+        label=next((name for name in list_names() if name == one("label")), None),
         formats=tuple(name for name in formats if name in told.get("format", ())),
         megapixels=_count(one("megapixels")),
         width=_count(one("width")),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from simsearch.engine.index import Index
+from simsearch.engine.labels.facts import Label, labels_told
 from simsearch.engine.ranking import content_paths
 from simsearch.paths import text
 from simsearch.storage import catalog
@@ -17,7 +18,7 @@ from simsearch.storage import catalog
 @dataclass(frozen=True, slots=True)
 class Shot:
     """An indexed picture: absolute paths in byte order, upright size in pixels, Pillow's format, EXIF time,
-    bytes of its file and when that was last written (nanoseconds since 1970)."""
+    bytes of its file and when that was last written (nanoseconds since 1970), and its labels."""
 
     id: int
     paths: tuple[str, ...]
@@ -27,6 +28,7 @@ class Shot:
     taken_at: str | None
     bytes: int
     modified_ns: int
+    labels: tuple[Label, ...] = ()
 
     @property
     def day(self) -> str:
@@ -50,6 +52,7 @@ def shots(index: Index, ids: Sequence[int]) -> dict[int, Shot]:
         rows = catalog.contents_by_id(connection, contents)
         files = catalog.files_of(connection, contents)
         paths = content_paths(connection, contents)
+        labels = catalog.labels_of(connection, contents)
         found: dict[int, Shot] = {}
         for vector_id, content_id in zip(table.ids.tolist(), contents, strict=True):
             row, stat = rows.get(content_id), files.get(content_id)
@@ -58,7 +61,10 @@ def shots(index: Index, ids: Sequence[int]) -> dict[int, Shot]:
             own = tuple(text(path) for path in paths[content_id])
             size = (row.width, row.height)
             last = stat[0].stat
-            found[vector_id] = Shot(vector_id, own, *size, row.format, row.taken_at, last.size, last.mtime_ns)
+            told = labels_told(labels.get(content_id, ()))
+            found[vector_id] = Shot(
+                vector_id, own, *size, row.format, row.taken_at, last.size, last.mtime_ns, told
+            )
         return found
 
     return index.steadily(read)

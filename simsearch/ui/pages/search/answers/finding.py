@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.engine.labels.kept import names_kept
 from simsearch.engine.queries.examples import Seen, rocchio
 from simsearch.engine.queries.filters import PhotoFilter, ids_where
 from simsearch.engine.queries.region import Box
@@ -53,6 +54,11 @@ def matching(lib: Library, limits: Limits) -> Ids:
         return ids_where(lib.index, _filter(limits))[::-1]
 
     return _remembered(lib, limits, found)
+
+
+def label_names(lib: Library) -> tuple[str, ...]:
+    """The names of all labels that a picture has."""
+    return _remembered(lib, "labels", lambda: names_kept(lib.index))
 
 
 def upload_of(example: Example) -> Upload:
@@ -101,6 +107,7 @@ def _filter(limits: Limits) -> PhotoFilter:
         where.append(f"megapixels >= {limits.megapixels}")
     return PhotoFilter(
         folders=(limits.folder,) if limits.folder else (),
+        labels=(limits.label,) if limits.label else (),
         formats=limits.formats,
         min_width=limits.width or None,
         min_bytes=1000 * limits.kilobytes or None,
@@ -110,7 +117,7 @@ def _filter(limits: Limits) -> PhotoFilter:
     )
 
 
-def _remembered(lib: Library, what: Search | Limits, find: Callable[[], T]) -> T:
+def _remembered(lib: Library, what: Search | Limits | str, find: Callable[[], T]) -> T:
     """What `find` found of this commit of the index, of an earlier call where that is kept."""
     with lib.index.database.read() as connection:
         key = (lib.key, catalog.generation(connection), what)

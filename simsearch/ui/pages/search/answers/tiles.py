@@ -13,6 +13,9 @@ from simsearch.ui.pages.search.answers.facts import Shot, shots
 from simsearch.ui.parts.gallery import Tile
 from simsearch.ui.shared import Library
 
+LIKELY = 0.2
+"""Labels of at least this probability are shown with a picture, four or fewer."""
+
 
 def name_of(path: str) -> str:
     """The last name of a path, to be shown."""
@@ -32,11 +35,12 @@ def shot_tiles(lib: Library, ids: Sequence[int]) -> list[Tile]:
 
 
 def facts_line(shot: Shot) -> str:
-    """Size, format, bytes and day of a picture, with dots between."""
+    """Size, format, bytes and day of a picture, and what it is likely to show, with dots between."""
     words = [f"{shot.width} \N{MULTIPLICATION SIGN} {shot.height}"]
     if shot.width * shot.height >= 100_000:
         words.append(f"{shot.width * shot.height / 1e6:.1f} MP")
-    return " · ".join(word for word in (*words, shot.format, size_of(shot.bytes), shot.day) if word)
+    shows = [f"{label.name} {label.probability:.0%}" for label in shot.labels if label.probability >= LIKELY]
+    return " · ".join(word for word in (*words, shot.format, size_of(shot.bytes), shot.day, *shows) if word)
 
 
 def table(label: str, hits: Sequence[Hit]) -> bytes:

@@ -1,0 +1,1 @@
+"""What photos show, in ImageNet's words: kept with an index, asked for, told of one photo."""
