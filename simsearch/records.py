@@ -30,12 +30,16 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A file that was read in full: SHA-256 digest (32 bytes), stat, facts, uint8 pixels (H, W, 3)."""
+    """A file that was read in full: SHA-256 digest (32 bytes), stat, facts, uint8 pixels (H, W, 3).
+
+    `tiles` are those of its tiles, uint8 (tiles, H, W, 3), where they were asked for.
+    """
 
     digest: bytes
     stat: FileStat
     facts: Facts
     pixels: NDArray[np.uint8]
+    tiles: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ class Photo:
 class Hit:
     """One answer. `score` is cosine similarity in -1..1, higher is closer; one hit a content.
 
-    `path` is absolute; `copies` are further files with the same bytes; `id` never changes.
+    `path` is absolute; `copies` are further files with the same bytes; `id` never changes. `part` is the tile
+    of the picture that the score is of (left, top, width, height in its upright pixels); None is the whole.
     """
 
     path: str
@@ -98,6 +103,7 @@ class Hit:
     width: int
     height: int
     copies: tuple[str, ...] = ()
+    part: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +176,21 @@ class ViewInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TilesInfo:
+    """The tiles of an index: grids of (side in thousandths of the picture's, tiles an edge), how many vectors
+    that is `each` photo, and how many `photos` have all of them by now."""
+
+    grids: tuple[tuple[int, int], ...]
+    each: int
+    photos: int
+
+
+@dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What `simsearch info` shows. `bytes` is the size on disk; `skipped` counts files."""
+    """What `simsearch info` shows.
+
+    `bytes` is the size on disk; `skipped` counts files; `vectors` are those of whole photos and of tiles.
+    """
 
     index: str
     format: int
@@ -186,6 +205,7 @@ class IndexInfo:
     bytes: int
     view: ViewInfo
     roots: tuple[str, ...]
+    tiles: TilesInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,13 @@ def _score(_: click.Context, parameter: click.Parameter, value: float | None) ->
     f"[default: {USUAL}]",
 )
 @click.option(
+    "--parts",
+    type=click.Choice(["all", "whole"]),
+    default="all",
+    show_default=True,
+    help="In an index with tiles: find photos by all their parts, or as wholes alone.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["table", "json", "jsonl", "csv", "paths"]),
@@ -135,6 +142,7 @@ def command(
     until: str | None,
     formats: Names,
     diverse: float | None,
+    parts: str,
     form: str | None,
     null: bool,
     html: str | None,
@@ -165,6 +173,7 @@ def command(
             plus=_examples(plus),
             minus=_examples(minus),
             box=_box(crop),
+            tiles=parts == "all",
         )
     with Searcher(common.index, note=note) as searcher:
         asked = _Asked(searcher, _looked_at(searcher, options))

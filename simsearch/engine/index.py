@@ -19,6 +19,7 @@ from simsearch.engine.append import NewContent, append
 from simsearch.engine.disk import bytes_below, file_stat
 from simsearch.engine.ranking import Wanted, checked_rows, content_paths, rank
 from simsearch.engine.snapshot import Snapshot
+from simsearch.engine.tiles.setting import tiles_info
 from simsearch.errors import IndexDamaged, IndexEmpty, IndexMissing, NotIndexed
 from simsearch.media.formats import MAX_PIXELS
 from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, relative, text
@@ -254,13 +255,12 @@ class Index:
 
     def info(self) -> IndexInfo:
         """What the index holds, how it was made and how it is searched."""
-        view = self.snapshot().info()
         with self.database.read() as connection:
             counts = {
                 what: catalog.count(connection, what) for what in ("photos", "files", "vectors", "skipped")
             }
             roots = tuple(text(root.path) for root in catalog.read_roots(connection))
-        size = bytes_below(self.path)
+            tiles = tiles_info(connection)
         return IndexInfo(
             index=str(self.path),
             format=FORMAT,
@@ -268,9 +268,10 @@ class Index:
             fallback=self.fallback,
             spec=self.spec.id,
             dim=self.spec.dim,
-            bytes=size,
-            view=view,
+            bytes=bytes_below(self.path),
+            view=self.snapshot().info(),
             roots=roots,
+            tiles=tiles,
             **counts,
         )
 
@@ -286,8 +287,7 @@ class Index:
             writer.put_vectors(connection, placed)
             writer.put_files(connection, changes)
             writer.drop_files(connection, dropped)
-            if placed:
-                last = placed[-1]
+            for last in placed[-1:]:
                 writer.put_settings(connection, {"end": json.dumps([last.segment, last.row + 1])})
 
 

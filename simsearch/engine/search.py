@@ -48,6 +48,7 @@ class QueryOptions:
         plus, minus: further examples to be like and to be unlike, see
             `simsearch.engine.queries.examples.rocchio`; their own files are no hits either.
         box: the region of the query's picture to ask by.
+        tiles: whether photos are also found by their tiles, where the index has them.
 
     Raises QueryInvalid for a negative offset and another balance.
     """
@@ -63,6 +64,7 @@ class QueryOptions:
     plus: tuple[Example | Seen, ...] = ()
     minus: tuple[Example | Seen, ...] = ()
     box: Box | None = None
+    tiles: bool = True
 
     def __post_init__(self) -> None:
         if self.offset < 0:
@@ -200,6 +202,7 @@ class Searcher:
             center=options.center,
             photos=options.photos,
             diverse=options.diverse,
+            tiles=options.tiles,
         )
         return self.index.rank(vector[None], wanted)[0][options.offset :]
 

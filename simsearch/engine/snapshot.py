@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sqlalchemy as sa
 
+from simsearch.engine.tiles.setting import tiling_of
 from simsearch.errors import IndexDamaged, IndexMismatch
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from simsearch.views.faiss_view import FaissView
 
 EXACT_UP_TO = 20_000
+"""Among so many vectors every one is compared."""
+
 CENTER = "center"
 CENTRED_FROM = 200
 """So many candidates of a view hold the best by centred vectors: on Corel-1000 all of 50 did."""
@@ -120,7 +123,8 @@ class Snapshot:
     """The vectors of one commit. Immutable; a newer commit is read into a new snapshot.
 
     Where a view covers the ids up to `last_id`, only the tail past it is held here as a table, and rows of
-    candidates are looked up when needed.
+    candidates are looked up when needed. In an index with tiles rows are those of whole pictures and of
+    tiles, while `photos` counts pictures.
     """
 
     def __init__(
@@ -140,12 +144,31 @@ class Snapshot:
             self.record = record if self.view is not None else None
         self.view_lost = "view" in settings and self.view is None
         self.centred = settings.get(CENTER) == "on"
+        self.tiling = tiling_of(settings)
         self._middle: Vectors | None = None
+        self._whole: Ids | None = None
         after = self.record.last_id if self.record else 0
-        self.table, self.photos = catalog.live_vectors(connection, after=after)
+        whole = self.tiling is None
+        self.table, self.photos = catalog.live_vectors(connection, after=after, whole=whole)
         self.rows = len(self.table) + (len(self.view) if self.view is not None else 0)
         segments.keep_only(catalog.segments_of(connection))
         segments.open([int(number) for number in np.unique(self.table.segments)])
+
+    @property
+    def each(self) -> int:
+        """How many vectors a photo has."""
+        return 1 + (len(self.tiling) if self.tiling is not None else 0)
+
+    @property
+    def live(self) -> int:
+        """So many rows can be found at most."""
+        return self.photos if self.tiling is None else self.rows
+
+    def whole(self, connection: sa.Connection) -> Ids:
+        """The ids of all live vectors of whole pictures, ascending."""
+        if self._whole is None:
+            self._whole = catalog.live_contents(connection)
+        return self._whole
 
     def info(self) -> ViewInfo:
         """How this snapshot is searched."""
@@ -182,17 +205,18 @@ class Snapshot:
         """
         graph = self.view is not None and self.view.kind == "hnsw"
         if allowed is not None and self.view is not None and (len(allowed) <= FILTERED_EXACTLY or graph):
-            rows = catalog.vectors_where(connection, "id", allowed.tolist())
+            rows = catalog.vectors_where(connection, "id", allowed.tolist(), whole=self.tiling is None)
             found = self._exactly(rows, queries, k, mean=mean)
             return [rows.pick(np.searchsorted(rows.ids, np.sort(ids))) for ids in found]
         found = self._exactly(self.table, queries, k, allowed, mean)
         if self.view is None:
             return [self._rows(ids) for ids in found]
         covered = self.view.search(queries, k if mean is None else max(k, CENTRED_FROM), allowed)
-        rows = catalog.vectors_where(connection, "id", np.unique(np.concatenate(covered)).tolist())
+        ids = np.unique(np.concatenate(covered)).tolist()
+        rows = catalog.vectors_where(connection, "id", ids, whole=self.tiling is None)
         return [
-            rows.pick(np.flatnonzero(np.isin(rows.ids, ids))).joined(self._rows(tail))
-            for tail, ids in zip(found, covered, strict=True)
+            rows.pick(np.flatnonzero(np.isin(rows.ids, own))).joined(self._rows(tail))
+            for tail, own in zip(found, covered, strict=True)
         ]
 
     def _exactly(

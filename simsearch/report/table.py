@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simsearch.report.lines import human_bytes, view_line
+from simsearch.report.lines import human_bytes, part_of, tiles_line, view_line
 from simsearch.report.names import visible
 
 if TYPE_CHECKING:
@@ -30,15 +30,20 @@ SHOWN_PROBLEMS = 50
 
 
 def query_table(result: QueryResult, screen: Screen = PLAIN) -> str:
-    """The hits of one query under its name, best first, with the files that hold the same bytes."""
+    """The hits of one query under its name, best first, with the files that hold the same bytes.
+
+    Where a part of a photo is what matched, a column tells which.
+    """
+    parts = [("part", "right")] if any(hit.part for hit in result.hits) else []
     table = new_table(
-        ("#", "right"), ("score", "right"), ("id", "right"), ("size", "right"), ("path", "left")
+        *(("#", "right"), ("score", "right"), ("id", "right"), ("size", "right"), *parts, ("path", "left"))
     )
     for rank, hit in enumerate(result.hits, start=1):
         size = f"{hit.width} x {hit.height}"
-        table.add_row(str(rank), f"{hit.score:.4f}", str(hit.id), size, shown_name(hit.path))
+        part = [part_of(hit)] if parts else []
+        table.add_row(str(rank), f"{hit.score:.4f}", str(hit.id), size, *part, shown_name(hit.path))
         for copy in hit.copies:
-            table.add_row("", "", "", "copy", shown_name(copy))
+            table.add_row("", "", "", "copy", *[""] * len(parts), shown_name(copy))
     title = shown_name(result.query, style="bold")
     if not result.hits:
         return render(screen, title, "  nothing matches")
@@ -67,6 +72,7 @@ def info_table(info: IndexInfo, screen: Screen = PLAIN) -> str:
         "photos": f"{info.photos} in {info.files} files",
         "skipped": f"{info.skipped} files" + (" (see --skipped)" if info.skipped else ""),
         "model": f"{info.model}, {info.dim} numbers a photo",
+        "tiles": tiles_line(info),
         "fallback": info.fallback or "",
         "search": view_line(info.view),
         "size on disk": human_bytes(info.bytes),

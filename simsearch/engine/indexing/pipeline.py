@@ -47,7 +47,8 @@ class ReadAhead:
         self._candidates, self._pool, self._claim = candidates, pool, claim
         self._todo: queue.Queue[Candidate | None] = queue.Queue(maxsize=64 * workers)
         # Deep enough that the decoders of a large machine go on while the consumer waits for the disk.
-        self._done: queue.Queue[Read | BaseException | None] = queue.Queue(maxsize=max(64, 8 * workers))
+        depth = max(64, 8 * workers) if pool.frames == 1 else max(2 * workers, 256 // pool.frames)
+        self._done: queue.Queue[Read | BaseException | None] = queue.Queue(maxsize=depth)
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._walk, name="simsearch-scan", daemon=True)]
         self._threads += [
@@ -136,15 +137,17 @@ class ReadAhead:
 
 Batch = list[tuple[Read, Decoded]]
 Embedded = tuple[Batch, NDArray[np.float32]]
+"""Pictures, and the vectors of all of them, then of all their tiles."""
+
 SMALL, LARGE = 8, 64
-"""Pictures a pass: a CPU gains nothing from more, which take memory; a card does."""
+"""Frames a pass: a CPU gains nothing from more, which take memory; a card does."""
 
 
 class EmbedAhead:
     """Embeds batches in as many threads as the embedder has lanes; they come back in the order given.
 
-    A batch is `size` pictures. With the first picture the network begins to be loaded, while the decoders go
-    on.
+    A batch has `size` frames, or some more where pictures have tiles. With the first picture the network
+    begins to be loaded, while the decoders go on.
     """
 
     def __init__(self, embedder: Embedder, size: int | None) -> None:
@@ -177,7 +180,7 @@ class EmbedAhead:
             self._threads = ThreadPoolExecutor(self._lanes, "simsearch-embed")
             # What goes wrong with it is raised by the first batch.
             self._threads.submit(self._embedder.load)
-        if len(self._batch) >= (self._size or LARGE):
+        if sum(map(_frames, self._batch)) >= (self._size or LARGE):
             self._submit()
         while self._going and (self._going[0][1].done() or len(self._going) > 2 * self._lanes):
             yield self._next()
@@ -200,10 +203,17 @@ class EmbedAhead:
             self._going.append((batch, self._threads.submit(self._embed, batch)))
 
     def _embed(self, batch: Batch) -> NDArray[np.float32]:
-        return self._embedder.embed(np.stack([decoded.pixels for _, decoded in batch]))
+        pixels = np.stack([decoded.pixels for _, decoded in batch])
+        tiles = [decoded.tiles for _, decoded in batch if decoded.tiles is not None]
+        return self._embedder.embed(np.concatenate([pixels, *tiles]))
 
     def _next(self) -> Embedded:
         batch, future = self._going[0]
         vectors = future.result()
         self._going.popleft()
         return batch, vectors
+
+
+def _frames(picture: tuple[Read, Decoded]) -> int:
+    tiles = picture[1].tiles
+    return 1 if tiles is None else 1 + len(tiles)

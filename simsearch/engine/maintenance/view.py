@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simsearch.engine.create import open_for_writing
 from simsearch.engine.index import Index
 from simsearch.engine.snapshot import (
@@ -20,12 +22,15 @@ from simsearch.engine.snapshot import (
     load_view,
     table_blocks,
 )
+from simsearch.engine.tiles.setting import tiling_of
 from simsearch.errors import IndexUnwritable
 from simsearch.paths import existing_index
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog, writer
+from simsearch.storage.catalog import VectorTable
 from simsearch.storage.disk.durable import sync_folder
 from simsearch.storage.lock import WriterLock
+from simsearch.views.base import Owners
 
 if TYPE_CHECKING:
     from simsearch.views.faiss_view import FaissView
@@ -50,9 +55,9 @@ class Wish:
         return cls(record.kind, record.wanted, record.use_robust) if record is not None else cls()
 
     @classmethod
-    def anew(cls, record: ViewRecord | None, photos: int) -> Wish:
-        """The same for a view that is lost or has lost many rows; few photos are compared exactly."""
-        return cls.of(record) if photos > EXACT_UP_TO else cls()
+    def anew(cls, record: ViewRecord | None, vectors: int) -> Wish:
+        """The same for a view that is lost or has lost many rows; few vectors are compared exactly."""
+        return cls.of(record) if vectors > EXACT_UP_TO else cls()
 
 
 def rebuild(
@@ -68,7 +73,7 @@ def rebuild(
 
     Args:
         view: "exact" (no view: every row is compared), "ivf", "hnsw" (quicker, five times the memory), or
-            "auto": exact up to 20,000 photos, ivf beyond.
+            "auto": exact up to 20,000 vectors (a photo has one, with tiles several), ivf beyond.
         recall: the recall@10 that an approximate view is tuned to, on held-out rows.
         robust: search harder than that, for queries that are unlike the collection.
         center: whether queries score by centred vectors unless they say otherwise; None leaves it as it is.
@@ -87,14 +92,14 @@ def rebuild(
 def tend_view(index: Index, note: Note) -> None:
     """After a run, with the lock held: build the first view, renew a lost or outgrown one, add the tail."""
     snapshot = index.snapshot()
-    record = snapshot.record
+    record, size = snapshot.record, snapshot.photos * snapshot.each
     if snapshot.view_lost:
         note("The view is missing or damaged and is built again.")
-        build_view(index, Wish.anew(snapshot.named, snapshot.photos), note)
+        build_view(index, Wish.anew(snapshot.named, size), note)
     elif record is None:
-        if snapshot.photos > EXACT_UP_TO:
+        if size > EXACT_UP_TO:
             build_view(index, Wish(), note)
-    elif snapshot.photos > GROWTH * record.trained_on:
+    elif size > GROWTH * record.trained_on:
         build_view(index, Wish.of(record), note)
     elif len(snapshot.table) >= TAIL_ROWS:
         _extend(index, record)
@@ -105,24 +110,36 @@ def build_view(index: Index, wish: Wish, note: Note) -> None:
     from simsearch.views.faiss_view import VIEWS
 
     with index.database.read() as connection:
-        _, photos = catalog.live_vectors(connection)
-        table = catalog.whole_vectors(connection)
-    if wish.kind == "exact" or (wish.kind == "auto" and photos <= EXACT_UP_TO):
+        photos = catalog.count(connection, "photos")
+        tiling = tiling_of(catalog.read_settings(connection))
+    each = 1 if tiling is None else 1 + len(tiling)
+    if wish.kind == "exact" or (wish.kind == "auto" and photos * each <= EXACT_UP_TO):
         if wish.robust:
             note("Every photo is compared: there is nothing that --robust could make better.")
         _adopt(index, None)
         return
+    table = _rows(index, after=0)
     note(f"Building the search view of {photos} photos")
     kind = VIEWS["ivf" if wish.kind == "auto" else wish.kind]
-    view = kind.build(blocks_of(table, index.segments), len(table), recall=wish.recall)
+    owners = None
+    if tiling is not None:
+        owners = Owners(lambda ids: table.contents[np.searchsorted(table.ids, ids)], each)
+    view = kind.build(blocks_of(table, index.segments), len(table), recall=wish.recall, owners=owners)
     _save(index, view, _Cover(int(table.ids[-1]), len(table)), wish)
+
+
+def _rows(index: Index, after: int) -> VectorTable:
+    """The rows past an id that a view has to hold."""
+    with index.database.read() as connection:
+        table = catalog.all_vectors(connection, after=after, limit=None)
+        tiling = tiling_of(catalog.read_settings(connection))
+    return table if tiling is not None else table.pick(np.flatnonzero(table.are_whole))
 
 
 def _extend(index: Index, record: ViewRecord) -> None:
     from simsearch.views.tuning import Setting
 
-    with index.database.read() as connection:
-        tail = catalog.whole_vectors(connection, after=record.last_id)
+    tail = _rows(index, after=record.last_id)
     # The view in memory is shared with readers of this process; the copy that grows is read from disk.
     view = load_view(index.path, record)
     if view is None:

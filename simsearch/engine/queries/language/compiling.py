@@ -26,7 +26,7 @@ from simsearch.errors import QueryInvalid
 from simsearch.paths import relative, text
 from simsearch.storage import catalog
 from simsearch.storage.catalog import Condition, matching
-from simsearch.storage.schema import contents, files, vectors
+from simsearch.storage.schema import contents, files
 
 _TEXTS: dict[str, sa.ColumnElement[Any]] = {
     "path": matching.PATH,
@@ -39,7 +39,7 @@ _NUMBERS: dict[str, sa.ColumnElement[Any]] = {
     "height": contents.c.height,
     "megapixels": matching.MEGAPIXELS,
     "bytes": files.c.size,
-    "id": vectors.c.id,
+    "id": contents.c.id,
 }
 _ORDER: dict[str, Callable[[Any, Any], Condition]] = {
     "=": operator.eq,
