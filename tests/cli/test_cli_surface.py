@@ -30,12 +30,13 @@ SURFACE = {
             "--retry-skipped",
             "--repair",
             "--precision",
+            "--tiles",
         ),
     },
     "query": {
         *("-k", "--min-score", "--max-score", "--include-self", "--id", "--format", "-0", "--null"),
         *("--html", "--open", "--center", "--no-center", "--plus", "--minus", "--crop", "--diverse"),
-        *("--where", "--folder", "--since", "--until", "--type"),
+        *("--where", "--folder", "--since", "--until", "--type", "--parts"),
     },
     "dedup": {
         *("--exact", "--near", "--similar", "--threshold", "--precision", "--within", "--across-folders"),
@@ -131,6 +132,7 @@ def test_the_choices_of_the_manual() -> None:
         "index --runtime": ["auto", "onnx", "torch"],
         "index --precision": ["fp32", "bf16", "int8"],
         "query --format": ["table", "json", "jsonl", "csv", "paths"],
+        "query --parts": ["all", "whole"],
         "dedup --keep": ["resolution", "bytes", "oldest", "metadata"],
         "dedup --format": ["table", "json", "csv", "paths"],
         "dedup --action": ["set-aside", "move", "hardlink", "symlink"],
