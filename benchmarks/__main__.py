@@ -15,6 +15,7 @@ from benchmarks.indexing.case import indexing
 from benchmarks.precision.case import precision
 from benchmarks.search.command import search
 from benchmarks.startup.case import startup
+from benchmarks.tiles.case import tiles
 
 
 @click.group()
@@ -27,6 +28,7 @@ main.add_command(search)
 main.add_command(startup)
 main.add_command(precision)
 main.add_command(centring)
+main.add_command(tiles)
 main.add_command(backbones)
 main.add_command(categories)
 main.add_command(dedup)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,52 @@ class Fitting:
     def keep(self) -> int:
         """A JPEG's reduced decode leaves no side shorter than this; 0 allows none."""
         return self.longest
+
+
+WHOLE_EDGE = 1000
+
+Tile = tuple[int, int, int, int]
+"""Left and top edge, width and height of a part of a picture, in thousandths of its own width and height."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Overlapping tiles of an upright picture, by grids of (side, count).
+
+    A grid has `count` x `count` tiles, evenly from edge to edge; the width and height of each are `side`
+    thousandths of the picture's. A tile is framed as if it were a picture of its own.
+    """
+
+    grids: tuple[tuple[int, int], ...]
+
+    @property
+    def boxes(self) -> tuple[Tile, ...]:
+        """The tiles, grid by grid, row by row."""
+        found: list[Tile] = []
+        for side, count in self.grids:
+            step = (WHOLE_EDGE - side) / max(1, count - 1)
+            starts = [round(step * place) for place in range(count)]
+            found += [(left, top, side, side) for top in starts for left in starts]
+        return tuple(found)
+
+    def __len__(self) -> int:
+        return sum(count * count for _, count in self.grids)
+
+    def keep(self, framing: Framing) -> int:
+        """A JPEG's reduced decode leaves no side of the picture shorter than this, for its smallest tile."""
+        return math.ceil(framing.keep * WHOLE_EDGE / min(side for side, _ in self.grids))
+
+
+def tile_edges(tile: Tile, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom edge in pixels, at least one apart, in a picture of (width, height)."""
+    left, right = _along(tile[0], tile[2], size[0])
+    top, bottom = _along(tile[1], tile[3], size[1])
+    return left, top, right, bottom
+
+
+def _along(start: int, length: int, size: int) -> tuple[int, int]:
+    first = min(round(start * size / WHOLE_EDGE), size - 1)
+    return first, max(first + 1, round((start + length) * size / WHOLE_EDGE))
 
 
 def from_json(told: dict[str, Any]) -> Framing | Fitting:
@@ -117,3 +164,9 @@ def upright_rgb(image: Image, number: int) -> Image:
         return upright.convert("RGB")
     except (OSError, SyntaxError, ValueError) as exc:
         raise PhotoUnreadable(f"Picture {number} cannot be decoded: {exc}.") from exc
+
+
+def frame_tiles(image: Image, framing: Framing, tiling: Tiling) -> NDArray[np.uint8]:
+    """The tiles of an upright RGB `image`, each as `frame` makes it; uint8 (tiles, crop, crop, 3)."""
+    parts = (image.crop(tile_edges(box, image.size)) for box in tiling.boxes)
+    return np.stack([frame(part, framing) for part in parts])

@@ -30,12 +30,16 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A file that was read in full: SHA-256 digest (32 bytes), stat, facts, uint8 pixels (H, W, 3)."""
+    """A file that was read in full: SHA-256 digest (32 bytes), stat, facts, uint8 pixels (H, W, 3).
+
+    `tiles` are those of its tiles, uint8 (tiles, H, W, 3), where they were asked for.
+    """
 
     digest: bytes
     stat: FileStat
     facts: Facts
     pixels: NDArray[np.uint8]
+    tiles: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,9 @@ class Hit:
 
     `path` is absolute; `copies` are further files with the same bytes; `id` never changes. `one_in`: one in
     so many pairs of the collection's own pictures scores as high, which means the same in every collection;
-    None where the index does not know yet, and at most the number of pairs that were compared.
+    None where the index does not know yet, and at most the number of pairs that were compared. `part` is the
+    tile of the picture that the score is of (left, top, width, height in its upright pixels); None is the
+    whole.
     """
 
     path: str
@@ -101,6 +107,7 @@ class Hit:
     height: int
     copies: tuple[str, ...] = ()
     one_in: int | None = None
+    part: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +180,20 @@ class ViewInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexInfo:
-    """What `simsearch info` shows. `bytes` is the size on disk; `skipped` counts files.
+class TilesInfo:
+    """The tiles of an index: grids of (side in thousandths of the picture's, tiles an edge), how many vectors
+    that is `each` photo, and how many `photos` have all of them by now."""
 
+    grids: tuple[tuple[int, int], ...]
+    each: int
+    photos: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """What `simsearch info` shows.
+
+    `bytes` is the size on disk; `skipped` counts files; `vectors` are those of whole photos and of tiles.
     `no_labels` is why photos get no labels, and None where they do.
     """
 
@@ -193,6 +211,7 @@ class IndexInfo:
     view: ViewInfo
     roots: tuple[str, ...]
     no_labels: str | None = None
+    tiles: TilesInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

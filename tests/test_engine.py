@@ -317,7 +317,7 @@ def test_scores_can_be_bounded_and_k_may_exceed_the_collection(small_photos: Mak
     truth = read_index(index)
     every = truth.rank(truth.vectors[0], 40)
     with Index.open(index) as opened:
-        low, high = every[30][1], every[5][1]
+        low, high = every[30][1] - 1e-6, every[5][1] + 1e-6
         [hits] = opened.search(truth.vectors[:1], 10, min_score=low, max_score=high)
         assert [h.path for h in hits] == [path for path, score in every if low <= score <= high][:10]
         [hits] = opened.search(truth.vectors[:1], 1000)

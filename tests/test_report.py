@@ -112,7 +112,8 @@ def test_every_format_keeps_the_bytes_of_a_name(name: str) -> None:
 def test_json_of_queries_is_a_list_with_an_entry_for_each() -> None:
     value = json.loads(machine.to_json([result("/a"), result()]))
     assert [entry["query"] for entry in value] == ["/q.jpg", "/q.jpg"]
-    assert set(value[0]["hits"][0]) == {"path", "score", "id", "width", "height", "copies", "one_in"}
+    hit = set(value[0]["hits"][0])
+    assert hit == {"path", "score", "id", "width", "height", "copies", "one_in", "part"}
     assert value[1]["hits"] == []
     assert json.loads(machine.to_json([])) == []
 

@@ -76,6 +76,12 @@ PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
     metavar="N",
     help="Skip pictures with more pixels, and remember that for the index. [default: 178956970]",
 )
+@click.option(
+    "--tiles",
+    is_flag=True,
+    help="Also look at overlapping parts of each photo, so that a crop finds its whole; remembered for the "
+    "index. Takes ten times as long and as much room.",
+)
 @click.option("--prune", is_flag=True, help="Forget photos whose files are gone.")
 @click.option("--yes", is_flag=True, help="With --prune: also when more than a tenth is gone.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a file was skipped.")
@@ -96,6 +102,7 @@ def command(
     exclude: tuple[str, ...],
     hidden: bool | None,
     max_pixels: int | None,
+    tiles: bool,
     prune: bool,
     yes: bool,
     strict: bool,
@@ -118,6 +125,7 @@ def command(
         exclude=exclude or None,
         hidden=hidden,
         max_pixels=max_pixels,
+        tiles=tiles,
         prune=prune,
         yes=yes,
         retry_skipped=retry_skipped,

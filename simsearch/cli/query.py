@@ -12,8 +12,8 @@ from simsearch.cli.output import answer, answer_text, check_page, form_of, note,
 from simsearch.cli.querying.arguments import (
     USUAL,
     QueryCommand,
+    bounds,
     box,
-    check_bounds,
     examples,
     score,
     wrong_usage,
@@ -94,6 +94,13 @@ Names = tuple[str, ...]
     f"[default: {USUAL}]",
 )
 @click.option(
+    "--parts",
+    type=click.Choice(["all", "whole"]),
+    default="all",
+    show_default=True,
+    help="In an index with tiles: find photos by all their parts, or as wholes alone.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["table", "json", "jsonl", "csv", "paths"]),
@@ -123,6 +130,7 @@ def command(
     until: str | None,
     formats: Names,
     diverse: float | None,
+    parts: str,
     form: str | None,
     null: bool,
     html: str | None,
@@ -139,27 +147,26 @@ def command(
     form = form_of(form, common, null)
     check_page(html)
     _check_queries(images, ids, label, one_in)
-    check_bounds(min_score, max_score)
     from simsearch.engine.queries.filters import PhotoFilter
     from simsearch.engine.search import QueryOptions, Searcher
 
     with wrong_usage():
         photos = PhotoFilter(folder, formats, since=since, until=until, where=where, labels=label)
         options = QueryOptions(
-            *(k, min_score, max_score, include_self, center),
+            *(k, *bounds(min_score, max_score), include_self, center),
             photos=photos,
             diverse=diverse,
             plus=examples(plus),
             minus=examples(minus),
             box=box(crop),
             one_in=one_in,
+            tiles=parts == "all",
         )
     with Searcher(common.index, note=note) as searcher:
         asked = Asked(searcher, looked_at(searcher, options))
         results: Iterable[QueryResult] = asked.answers(images, ids)
         if html is not None or browse:
-            results = list(results)
-            _write_page(results, searcher, asked.pictures, html, browse)
+            results = _write_page(list(results), searcher, asked.pictures, html, browse)
         _print(results, form, null)
     if asked.failed:
         raise click.exceptions.Exit(1)
@@ -198,7 +205,8 @@ def _write_page(
     pictures: dict[str, str | bytes],
     html: str | None,
     browse: bool,
-) -> None:
+) -> Sequence[QueryResult]:
+    """Write the page; the results are given back."""
     from simsearch.report.html import query_page
 
     shown = dict(pictures)
@@ -206,3 +214,4 @@ def _write_page(
     thumbnails = {name: data for name, source in shown.items() if (data := searcher.thumbnail(source))}
     subtitle = f"Index {searcher.index.path}, {searcher.index.spec.backbone}"
     write_page([query_page(results, thumbnails, subtitle=subtitle)], html, browse, "hits.html")
+    return results

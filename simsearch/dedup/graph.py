@@ -38,9 +38,10 @@ class Neighbours:
 def knn_graph(index: Index, k: int = 10) -> Iterator[Neighbours]:
     """The `k` nearest other pictures of each picture of an index, in groups that lie close together.
 
-    Every picture comes once. Where the index has a view, its recall is that of the graph; up to 20,000
-    pictures it is exact. Pictures that lie close together share most candidates, which are read once a
-    group, so that memory is a group and its candidates, and the table of all rows (40 bytes a picture).
+    Pictures are whole ones, whatever tiles the index has, and every picture comes once. Where the index has a
+    view, its recall is that of the graph; up to 20,000 vectors it is exact. Pictures that lie close together
+    share most candidates, which are read once a group, so that memory is a group and its candidates, and the
+    table of all rows (40 bytes a picture).
 
     Raises IndexDamaged when a checksum does not hold.
     """
@@ -48,7 +49,7 @@ def knn_graph(index: Index, k: int = 10) -> Iterator[Neighbours]:
     index.segments.open([int(number) for number in np.unique(table.segments)])
     for ids in _groups(snapshot, table):
         queries = checked_rows(index.segments, _pick(table, ids))
-        found = _candidates(index, snapshot, queries, k + 1)
+        found = _candidates(index, snapshot, table, queries, k + 1)
         union = np.unique(np.concatenate(found))
         live = _among(union, table.ids)
         rows = np.empty((len(union), queries.shape[1]), dtype=np.float32)
@@ -82,15 +83,21 @@ def _groups(snapshot: Snapshot, table: VectorTable) -> Iterator[Ids]:
             live = np.sort(ids[_among(ids, table.ids)])
             if len(live):
                 yield live
-    for start in range(0, len(snapshot.table), GROUP):
-        yield snapshot.table.ids[start : start + GROUP]
+    beside = _beside(snapshot).ids
+    for start in range(0, len(beside), GROUP):
+        yield beside[start : start + GROUP]
 
 
-def _candidates(index: Index, snapshot: Snapshot, queries: Vectors, k: int) -> list[Ids]:
-    beside = ExactView(blocks_of(snapshot.table, index.segments)).search(queries, k)
+def _beside(snapshot: Snapshot) -> VectorTable:
+    """The rows of whole pictures that no view covers."""
+    return snapshot.table.pick(np.flatnonzero(snapshot.table.are_whole))
+
+
+def _candidates(index: Index, snapshot: Snapshot, table: VectorTable, queries: Vectors, k: int) -> list[Ids]:
+    beside = ExactView(blocks_of(_beside(snapshot), index.segments)).search(queries, k)
     if snapshot.view is None:
         return beside
-    covered = snapshot.view.search(queries, k)
+    covered = snapshot.covered(queries, k, None if snapshot.tiling is None else table.ids, center=False)
     return [np.concatenate(pair) for pair in zip(covered, beside, strict=True)]
 
 

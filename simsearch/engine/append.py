@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simsearch.records import Facts
 from simsearch.storage import catalog
-from simsearch.storage.catalog import Labels
+from simsearch.storage.catalog import WHOLE, Labels
 from simsearch.storage.database import Database
 from simsearch.storage.segments import SegmentStore
 from simsearch.storage.writer import NewVector
@@ -21,12 +21,23 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class NewContent:
-    """A picture seen for the first time: SHA-256 digest, facts, its unit vector (dim,), and its labels."""
+    """A picture seen for the first time: SHA-256 digest, facts, its unit vector (dim,), and its labels.
+
+    `tiles` are vectors of parts of it, by the name of the part. A `vector` of None says that the picture is
+    known, and only these are new.
+    """
 
     digest: bytes
     facts: Facts
-    vector: Vectors
+    vector: Vectors | None
     labels: Labels = ()
+    tiles: tuple[tuple[str, Vectors], ...] = ()
+
+    def rows(self) -> Iterator[tuple[str, Vectors]]:
+        """Every new vector with the part that it is of, the whole first."""
+        if self.vector is not None:
+            yield WHOLE, self.vector
+        yield from self.tiles
 
 
 def append(database: Database, segments: SegmentStore, new: Sequence[NewContent]) -> list[NewVector]:
@@ -37,17 +48,18 @@ def append(database: Database, segments: SegmentStore, new: Sequence[NewContent]
     with database.read() as connection:
         segment, row = catalog.end_of(catalog.read_settings(connection))
     placed: list[NewVector] = []
-    left = list(new)
+    left = [(item, part, vector) for item in new for part, vector in item.rows()]
     while left:
         room = segments.rows_per_segment - row
         if not room:
             segment, row = segment + 1, 0
             continue
-        part, left = left[:room], left[room:]
-        rows = np.stack([item.vector for item in part]).astype("<f4")
+        fitting, left = left[:room], left[room:]
+        rows = np.stack([vector for _, _, vector in fitting]).astype("<f4")
         segments.append(segment, row, rows)
-        for item, vector in zip(part, rows, strict=True):
+        for (item, part, _), vector in zip(fitting, rows, strict=True):
+            labels = item.labels if part == WHOLE else ()
             crc32 = zlib.crc32(vector.data)
-            placed.append(NewVector(item.digest, item.facts, segment, row, crc32, item.labels))
+            placed.append(NewVector(item.digest, item.facts, segment, row, crc32, labels, part))
             row += 1
     return placed

@@ -19,6 +19,7 @@ from simsearch.engine.append import NewContent, append
 from simsearch.engine.disk import bytes_below, file_stat
 from simsearch.engine.ranking import Wanted, checked_rows, content_paths, rank
 from simsearch.engine.snapshot import Snapshot
+from simsearch.engine.tiles.setting import tiles_info
 from simsearch.errors import IndexDamaged, IndexEmpty, IndexMissing, NotIndexed
 from simsearch.media.formats import MAX_PIXELS
 from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, text
@@ -254,13 +255,13 @@ class Index:
 
     def info(self) -> IndexInfo:
         """What the index holds, how it was made and how it is searched."""
-        view = self.snapshot().info()
         with self.database.read() as connection:
             counts = {
                 what: catalog.count(connection, what) for what in ("photos", "files", "vectors", "skipped")
             }
             roots = tuple(text(root.path) for root in catalog.read_roots(connection))
             no_labels = catalog.why_no_labels(catalog.read_settings(connection))
+            tiles = tiles_info(connection)
         return IndexInfo(
             index=str(self.path),
             format=FORMAT,
@@ -269,9 +270,10 @@ class Index:
             spec=self.spec.id,
             dim=self.spec.dim,
             bytes=bytes_below(self.path),
-            view=view,
+            view=self.snapshot().info(),
             roots=roots,
             no_labels=no_labels,
+            tiles=tiles,
             **counts,
         )
 
@@ -287,8 +289,7 @@ class Index:
             writer.put_vectors(connection, placed)
             writer.put_files(connection, changes)
             writer.drop_files(connection, dropped)
-            if placed:
-                last = placed[-1]
+            for last in placed[-1:]:
                 writer.put_settings(connection, {"end": json.dumps([last.segment, last.row + 1])})
 
 

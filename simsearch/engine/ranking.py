@@ -10,11 +10,12 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from simsearch.engine.calibration.rarity import Rarity
+from simsearch.engine.calibration.rarity import cut_of
 from simsearch.engine.queries.diversity import AMONG, by_relevance_and_variety
 from simsearch.engine.queries.filters import PhotoFilter, matching_ids, matching_paths
 from simsearch.engine.snapshot import Snapshot
-from simsearch.errors import IndexDamaged, QueryInvalid
+from simsearch.errors import IndexDamaged
+from simsearch.framing import Tile, tile_edges
 from simsearch.paths import join, text
 from simsearch.records import Hit
 from simsearch.storage import catalog
@@ -23,7 +24,7 @@ from simsearch.storage.segments import SegmentStore
 from simsearch.views.base import Ids, Vectors
 
 GROUP = 64
-SPARE = 16
+SPARE, PARTS = 16, 2
 TIE = 1e-6
 
 
@@ -37,6 +38,8 @@ class Wanted:
         photos: only photos that this filter lets through; `path` of a hit is a file that fulfils it.
         diverse: the balance of relevance and variety by which the best 500 are ordered anew, 0 to 1.
         one_in: only scores that at most one in so many pairs of the collection reaches.
+        tiles: whether a photo is also found by its tiles, where the index has them; its score is then the
+            highest of all its parts.
     """
 
     k: int = 10
@@ -48,6 +51,7 @@ class Wanted:
     photos: PhotoFilter | None = None
     diverse: float | None = None
     one_in: int | None = None
+    tiles: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,11 @@ def rank(
     """
     rarity = snapshot.rarity[_centres(snapshot, wanted)]
     if wanted.one_in is not None:
-        wanted = _cut(wanted, rarity)
-    if wanted.photos:
-        matching = matching_ids(connection, wanted.photos)
-        both = matching if wanted.allowed is None else np.intersect1d(matching, wanted.allowed)
-        wanted = replace(wanted, allowed=both)
+        least = cut_of(rarity, wanted.one_in)
+        wanted = replace(
+            wanted, min_score=least if wanted.min_score is None else max(least, wanted.min_score)
+        )
+    wanted = replace(wanted, allowed=_allowed_rows(connection, snapshot, wanted))
     if wanted.diverse is None:
         answers = _best(connection, segments, snapshot, queries, wanted)
     else:
@@ -84,17 +88,17 @@ def rank(
     return [tuple(replace(hit, one_in=rarity.one_in(hit.score)) for hit in hits) for hits in answers]
 
 
-def _cut(wanted: Wanted, rarity: Rarity | None) -> Wanted:
-    """The same with the score in the place of its rarity."""
-    if rarity is None or wanted.one_in is None:
-        raise QueryInvalid("This index does not know yet how rare a score is in it. Run: simsearch rebuild")
-    if wanted.one_in > rarity.pairs:
-        raise QueryInvalid(
-            f"This index can tell one in {rarity.pairs} pairs at most, not one in {wanted.one_in}; ask for a "
-            "smaller number."
-        )
-    least = max(rarity.cut(wanted.one_in), -1.0 if wanted.min_score is None else wanted.min_score)
-    return replace(wanted, min_score=least)
+def _allowed_rows(connection: sa.Connection, snapshot: Snapshot, wanted: Wanted) -> Ids | None:
+    """The ids of vectors, those of tiles too, of the photos that count; None for all vectors."""
+    allowed = wanted.allowed
+    if wanted.photos:
+        matching = matching_ids(connection, wanted.photos)
+        allowed = matching if allowed is None else np.intersect1d(matching, allowed)
+    if snapshot.tiling is None:
+        return allowed
+    if not wanted.tiles:
+        return snapshot.whole(connection) if allowed is None else allowed
+    return catalog.with_tiles(connection, allowed) if allowed is not None else None
 
 
 def _best(
@@ -104,6 +108,9 @@ def _best(
     for start in range(0, len(queries), GROUP):
         group = queries[start : start + GROUP]
         fetch = wanted.k + len(wanted.without) + SPARE
+        if snapshot.tiling is not None and wanted.tiles:
+            # Several parts of one photo are often among the best.
+            fetch += PARTS * wanted.k + snapshot.each * len(wanted.without)
         ranked = _ranked(connection, segments, snapshot, group, fetch, wanted)
         for query, found in zip(group, ranked, strict=True):
             size = fetch
@@ -153,7 +160,7 @@ def _ranked(
         # Bounds, order and ties are those of the float32 that is reported.
         scores = np.clip(exact, -1.0, 1.0).astype(np.float32).astype(np.float64)
         order = np.argsort(-scores, kind="stable")
-        most = len(allowed) if allowed is not None else snapshot.photos
+        most = len(allowed) if allowed is not None else snapshot.live
         enough = len(table) >= most or size >= snapshot.rows
         ranked.append(_Ranked(table.pick(order), scores[order], enough))
     return ranked
@@ -232,12 +239,12 @@ def hits_of(
 
 def _hits(connection: sa.Connection, found: _Ranked, wanted: Wanted) -> tuple[Hit, ...]:
     scores = found.scores
-    keep = np.ones(len(scores), dtype=bool)
+    # Of each picture its best part, which is the first, for equal scores the whole.
+    places = np.sort(np.unique(found.table.contents, return_index=True)[1])
     if wanted.min_score is not None:
-        keep &= scores >= wanted.min_score
+        places = places[scores[places] >= wanted.min_score]
     if wanted.max_score is not None:
-        keep &= scores <= wanted.max_score
-    places = np.flatnonzero(keep)
+        places = places[scores[places] <= wanted.max_score]
     limit = wanted.k + len(wanted.without)
     if len(places) > limit:
         # Ties at the cut are settled by path, so all of them are looked up.
@@ -246,6 +253,7 @@ def _hits(connection: sa.Connection, found: _Ranked, wanted: Wanted) -> tuple[Hi
     facts = catalog.contents_by_id(connection, table.contents.tolist())
     paths = content_paths(connection, table.contents.tolist())
     fitting = matching_paths(connection, wanted.photos, table.contents.tolist()) if wanted.photos else None
+    tiles = catalog.parts_of(connection, table.ids[~table.are_whole].tolist())
     hits = []
     for place, content_id in enumerate(table.contents.tolist()):
         if content_id not in facts or content_id not in paths:
@@ -256,7 +264,8 @@ def _hits(connection: sa.Connection, found: _Ranked, wanted: Wanted) -> tuple[Hi
             first = next((path for path in own if path in fitting.get(content_id, ())), None)
             own = [first, *(path for path in own if path != first)] if first is not None else []
         if own:
-            hits.append(_hit(int(table.ids[place]), float(scores[places[place]]), facts[content_id], own))
+            tile = tiles.get(int(table.ids[place]))
+            hits.append(_hit(float(scores[places[place]]), facts[content_id], own, tile))
     hits.sort(key=lambda item: (-item[0], item[1]))
     return tuple(hit for _, _, hit in hits[: wanted.k])
 
@@ -272,7 +281,13 @@ def content_paths(connection: sa.Connection, content_ids: Sequence[int]) -> dict
     return found
 
 
-def _hit(vector_id: int, score: float, facts: ContentRow, paths: list[bytes]) -> tuple[float, bytes, Hit]:
+def _hit(score: float, facts: ContentRow, paths: list[bytes], tile: Tile | None) -> tuple[float, bytes, Hit]:
     value = float(np.float32(score))
     copies = tuple(text(path) for path in paths[1:])
-    return value, paths[0], Hit(text(paths[0]), value, vector_id, facts.width, facts.height, copies)
+    part = None
+    if tile is not None:
+        left, top, right, bottom = tile_edges(tile, (facts.width, facts.height))
+        part = (left, top, right - left, bottom - top)
+    # A picture has the id of its whole vector.
+    hit = Hit(text(paths[0]), value, facts.id, facts.width, facts.height, copies, part=part)
+    return value, paths[0], hit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import re
@@ -14,6 +15,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from simsearch.engine.calibration.rarity import Rarity
+from simsearch.engine.tiles.setting import tiling_of
 from simsearch.errors import IndexDamaged, IndexMismatch
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from simsearch.views.faiss_view import FaissView
 
 EXACT_UP_TO = 20_000
+"""Among so many vectors every one is compared."""
+
 CENTER = "center"
 CENTRED_FROM = 200
-"""So many candidates of a view hold the best by centred vectors: on Corel-1000 all of 50 did."""
+"""So many candidates by plain vectors hold the best by centred ones: on Corel-1000 all of 50 did."""
 
 FILTERED_EXACTLY = 2000
 """Among so few allowed rows every one is compared."""
@@ -37,7 +41,8 @@ FILTERED_EXACTLY = 2000
 class ViewRecord:
     """The view named in the database: file name in `views/`, kind, size and SHA-256 of the file, the last
     vector id that it covers, how many rows it was trained on, the recall that was asked for, and its two
-    settings: the tuned one and the robust one, of which `use_robust` says which is in use."""
+    settings: the tuned one and the robust one, of which `use_robust` says which is in use. `mean` is that by
+    which its vectors were centred, float32 in base64; None where they were not."""
 
     file: str
     kind: str
@@ -53,6 +58,7 @@ class ViewRecord:
     robust_reranked: int = 1
     robust_recall: float = 0.0
     use_robust: bool = False
+    mean: str | None = None
 
     @classmethod
     def from_settings(cls, settings: dict[str, str]) -> ViewRecord | None:
@@ -70,6 +76,8 @@ class ViewRecord:
             raise ValueError("no name of a view")
         if record.kind not in ("ivf", "hnsw") or not isinstance(record.sha256, str):
             raise ValueError("no view of a kind that is known")
+        if record.mean is not None:
+            base64.b64decode(record.mean, validate=True)
         if not record.robust_recall:
             # Written before views had a second setting: the tuned one is all that is known.
             record = replace(
@@ -121,7 +129,8 @@ class Snapshot:
     """The vectors of one commit. Immutable; a newer commit is read into a new snapshot.
 
     Where a view covers the ids up to `last_id`, only the tail past it is held here as a table, and rows of
-    candidates are looked up when needed.
+    candidates are looked up when needed. In an index with tiles rows are those of whole pictures and of
+    tiles, while `photos` counts pictures.
     """
 
     def __init__(
@@ -142,12 +151,33 @@ class Snapshot:
         self.view_lost = "view" in settings and self.view is None
         self.centred = settings.get(CENTER) == "on"
         self.rarity = {center: Rarity.from_settings(settings, center) for center in (False, True)}
+        self.tiling = tiling_of(settings)
+        told = self.record.mean if self.record is not None else None
+        self.view_mean = None if told is None else np.frombuffer(base64.b64decode(told), dtype="<f4")
         self._middle: Vectors | None = None
+        self._whole: Ids | None = None
         after = self.record.last_id if self.record else 0
-        self.table, self.photos = catalog.live_vectors(connection, after=after)
+        whole = self.tiling is None
+        self.table, self.photos = catalog.live_vectors(connection, after=after, whole=whole)
         self.rows = len(self.table) + (len(self.view) if self.view is not None else 0)
         segments.keep_only(catalog.segments_of(connection))
         segments.open([int(number) for number in np.unique(self.table.segments)])
+
+    @property
+    def each(self) -> int:
+        """How many vectors a photo has."""
+        return 1 + (len(self.tiling) if self.tiling is not None else 0)
+
+    @property
+    def live(self) -> int:
+        """So many rows can be found at most."""
+        return self.photos if self.tiling is None else self.rows
+
+    def whole(self, connection: sa.Connection) -> Ids:
+        """The ids of all live vectors of whole pictures, ascending."""
+        if self._whole is None:
+            self._whole = catalog.live_contents(connection)
+        return self._whole
 
     def info(self) -> ViewInfo:
         """How this snapshot is searched."""
@@ -179,23 +209,37 @@ class Snapshot:
     ) -> list[VectorTable]:
         """For each query, rows among which its best k live neighbours are, in no order.
 
-        With a `mean` those that are best by centred vectors: rows of a view are then taken from more
-        candidates, since it was built without.
+        With a `mean` those that are best by centred vectors.
         """
         graph = self.view is not None and self.view.kind == "hnsw"
         if allowed is not None and self.view is not None and (len(allowed) <= FILTERED_EXACTLY or graph):
-            rows = catalog.vectors_where(connection, "id", allowed.tolist())
+            rows = catalog.vectors_where(connection, "id", allowed.tolist(), whole=self.tiling is None)
             found = self._exactly(rows, queries, k, mean=mean)
             return [rows.pick(np.searchsorted(rows.ids, np.sort(ids))) for ids in found]
         found = self._exactly(self.table, queries, k, allowed, mean)
         if self.view is None:
             return [self._rows(ids) for ids in found]
-        covered = self.view.search(queries, k if mean is None else max(k, CENTRED_FROM), allowed)
-        rows = catalog.vectors_where(connection, "id", np.unique(np.concatenate(covered)).tolist())
+        covered = self.covered(queries, k, allowed, center=mean is not None)
+        ids = np.unique(np.concatenate(covered)).tolist()
+        rows = catalog.vectors_where(connection, "id", ids, whole=self.tiling is None)
         return [
-            rows.pick(np.flatnonzero(np.isin(rows.ids, ids))).joined(self._rows(tail))
-            for tail, ids in zip(found, covered, strict=True)
+            rows.pick(np.flatnonzero(np.isin(rows.ids, own))).joined(self._rows(tail))
+            for tail, own in zip(found, covered, strict=True)
         ]
+
+    def covered(self, queries: Vectors, k: int, allowed: Ids | None, *, center: bool) -> list[Ids]:
+        """Ids of rows of the view among which the best k of each query are, centred or not.
+
+        They are taken from more candidates where it was built of vectors of the other kind.
+        """
+        from simsearch.views.centring import centred
+
+        if self.view is None:
+            return [np.empty(0, dtype=np.int64) for _ in queries]
+        mean = self.view_mean
+        seen = queries if mean is None else centred(queries, mean)
+        alike = center == (mean is not None)
+        return self.view.search(seen, k if alike else max(k, CENTRED_FROM), allowed)
 
     def _exactly(
         self,

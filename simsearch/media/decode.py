@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import re
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from simsearch.errors import PhotoUnreadable
-from simsearch.framing import Fitting, Framing, fit, frame
+from simsearch.framing import Fitting, Framing, Tiling, fit, frame, frame_tiles
 from simsearch.media.codecs import heif, raw
 from simsearch.media.formats import HEAD, MAX_PIXELS, by_content, is_raw, refusal, too_large, too_many_pixels
 from simsearch.records import Facts
@@ -74,6 +75,26 @@ def decode(
     facts, image = open_upright(data, limits, keep=framing.keep, name=name)
     try:
         return facts, fit(image, framing) if isinstance(framing, Fitting) else frame(image, framing)
+    except MemoryError as exc:
+        raise PhotoUnreadable(too_large(limits.max_pixels)) from exc
+
+
+def decode_parts(
+    data: bytes, framing: Framing, tiling: Tiling, limits: DecodeLimits | None = None, *, name: bytes = b""
+) -> tuple[Facts, NDArray[np.uint8], NDArray[np.uint8]]:
+    """What `decode` gives, to the pixel, and the frames of the picture's tiles, uint8 (tiles, crop, crop, 3).
+
+    A JPEG that came too small for its tiles is decoded once more, larger, for them alone. One that is too
+    large for that has its tiles cut out of the small one. Raises PhotoUnreadable with the reason.
+    """
+    limits = limits or DecodeLimits()
+    facts, image = open_upright(data, limits, keep=framing.keep, name=name)
+    try:
+        pixels, keep = frame(image, framing), tiling.keep(framing)
+        if image.size != (facts.width, facts.height) and framing.keep and min(image.size) < keep:
+            with contextlib.suppress(PhotoUnreadable, MemoryError):
+                _, image = open_upright(data, limits, keep=keep, name=name)
+        return facts, pixels, frame_tiles(image, framing, tiling)
     except MemoryError as exc:
         raise PhotoUnreadable(too_large(limits.max_pixels)) from exc
 

@@ -23,7 +23,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from simsearch.errors import PhotoUnreadable
-from simsearch.framing import Fitting, Framing
+from simsearch.framing import Fitting, Framing, Tiling
 from simsearch.media.decode import DecodeLimits, decode
 from simsearch.media.files import FileUnreadable, read_file
 from simsearch.media.formats import MAX_PIXELS
@@ -132,6 +132,7 @@ class DecodePool:
 
     Args:
         framing: how pixels come back: a square, or the whole picture made small.
+        tiling: the tiles that come with a square; see `simsearch.media.decode.decode_parts`.
         limits: bounds on pixels and bytes.
         seconds: how long reading and decoding one file may take.
     """
@@ -141,14 +142,17 @@ class DecodePool:
         workers: int,
         framing: Framing | Fitting,
         *,
+        tiling: Tiling | None = None,
         limits: DecodeLimits | None = None,
         seconds: float = SECONDS,
     ) -> None:
         limits = limits or DecodeLimits()
+        self.frames = 1 + (len(tiling) if tiling is not None else 0)
         self._seconds = seconds
         self._setup = json.dumps(
             {
                 "framing": asdict(framing),
+                "tiling": tiling.grids if tiling is not None else None,
                 "limits": asdict(limits),
                 "seconds": seconds,
                 "memory": MEMORY * max(1.0, limits.max_pixels / MAX_PIXELS),
@@ -256,8 +260,10 @@ class DecodePool:
             return _unreadable(reply)
         (size,) = struct.unpack(">I", reply[1:5])
         head = json.loads(reply[5 : 5 + size])
-        pixels = np.frombuffer(reply, dtype=np.uint8, offset=5 + size).reshape(head["shape"])
-        return Decoded(digest, stat, Facts(**head["facts"]), pixels)
+        frames = np.frombuffer(reply, dtype=np.uint8, offset=5 + size)
+        frames = frames.reshape(1 + head["tiles"], *head["shape"])
+        tiles = frames[1:] if head["tiles"] else None
+        return Decoded(digest, stat, Facts(**head["facts"]), frames[0], tiles)
 
 
 def decode_here(

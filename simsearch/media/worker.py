@@ -7,7 +7,9 @@ limits. An empty frame is answered by an empty one: the worker is alive. Then, f
     out  "N"  no image                           | "U" + JSON {reason, transient, stat}
          | "H" + SHA-256 (32 bytes) + stat (4 int64), which is answered by
     in   "k"  these bytes are known, done        | "g" decode them
-    out  "P" + length of JSON (4 bytes) + JSON {facts, shape} + uint8 pixels   | "U" + JSON
+    out  "P" + length of JSON (4 bytes) + JSON {facts, shape, tiles} + uint8 pixels   | "U" + JSON
+
+The pixels of the whole picture come first, then those of its `tiles`, each of the same shape.
 """
 
 from __future__ import annotations
@@ -23,12 +25,15 @@ import time
 from dataclasses import asdict
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simsearch.errors import PhotoUnreadable
-from simsearch.framing import Fitting, Framing, from_json
-from simsearch.media.decode import DecodeLimits, decode
+from simsearch.framing import Fitting, Framing, Tiling, from_json
+from simsearch.media.decode import DecodeLimits, decode, decode_parts
 from simsearch.media.files import FileUnreadable, OpenFile
 from simsearch.media.formats import recognise, too_large
-from simsearch.records import FileStat
+from simsearch.records import Facts, FileStat
 
 STAT = struct.Struct(">4q")
 PING = b""
@@ -44,6 +49,7 @@ def main() -> None:
         os.dup2(nothing, fd)
     setup = json.loads(receive(source) or b"{}")
     framing, limits = from_json(setup["framing"]), DecodeLimits(**setup["limits"])
+    tiling = Tiling(tuple(map(tuple, setup["tiling"]))) if setup["tiling"] else None
     seconds = float(setup["seconds"])
     _limit_memory(int(setup["memory"]))
     if sys.platform != "win32":
@@ -58,12 +64,15 @@ def main() -> None:
             send(sink, PING)
             continue
         _alarm(seconds + 5)
-        serve(path, framing, limits, (source, sink))
+        serve(path, (framing, tiling), limits, (source, sink))
         _alarm(0)
 
 
 def serve(
-    path: bytes, framing: Framing | Fitting, limits: DecodeLimits, pipes: tuple[BinaryIO, BinaryIO]
+    path: bytes,
+    wanted: tuple[Framing | Fitting, Tiling | None],
+    limits: DecodeLimits,
+    pipes: tuple[BinaryIO, BinaryIO],
 ) -> None:
     """Answer for one file."""
     source, sink = pipes
@@ -81,7 +90,7 @@ def serve(
         if receive(source) != b"g":
             return
         _alarm(left)
-        facts, pixels = decode(data, framing, limits, name=os.path.basename(path))
+        facts, pixels, tiles = _pixels(data, wanted, limits, os.path.basename(path))
     except FileUnreadable as exc:
         _refuse(sink, str(exc), exc.transient, exc.stat or stat)
     except PhotoUnreadable as exc:
@@ -89,8 +98,20 @@ def serve(
     except MemoryError:
         _refuse(sink, too_large(limits.max_pixels), False, stat)
     else:
-        head = json.dumps({"facts": asdict(facts), "shape": pixels.shape}).encode()
-        send(sink, b"P" + struct.pack(">I", len(head)) + head + pixels.tobytes())
+        told = {"facts": asdict(facts), "shape": pixels.shape, "tiles": 0 if tiles is None else len(tiles)}
+        head = json.dumps(told).encode()
+        parts = pixels.tobytes() if tiles is None else pixels.tobytes() + tiles.tobytes()
+        send(sink, b"P" + struct.pack(">I", len(head)) + head + parts)
+
+
+def _pixels(
+    data: bytes, wanted: tuple[Framing | Fitting, Tiling | None], limits: DecodeLimits, name: bytes
+) -> tuple[Facts, NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Facts, and the pixels of the whole picture and of its tiles."""
+    framing, tiling = wanted
+    if isinstance(framing, Framing) and tiling is not None:
+        return decode_parts(data, framing, tiling, limits, name=name)
+    return *decode(data, framing, limits, name=name), None
 
 
 def send(sink: BinaryIO, payload: bytes) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from simsearch.report.lines import rarity_words
+from simsearch.report.lines import part_of, rarity_words
 from simsearch.report.page import broken, document, escaped, link, picture
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ _STYLE = """
 .answer { display: grid; grid-template-columns: minmax(10rem, 16rem) 1fr; gap: 1.25rem; }
 .query { margin: 0; align-self: start; position: sticky; top: 1rem; }
 .query .frame { border: 2px solid var(--accent); }
+.part { position: absolute; border: 2px solid var(--accent); box-shadow: 0 0 0 1px var(--card); }
 @media (max-width: 40rem) { .answer { grid-template-columns: 1fr; } .query { position: static; }
   .query .frame { max-width: 14rem; } }
 @media print { .query { position: static; } }
@@ -59,19 +60,36 @@ def _section(number: int, result: QueryResult, thumbnails: Mapping[str, bytes]) 
 
 def _card(rank: int, hit: Hit, thumbnail: bytes | None) -> str:
     folder, name = os.path.split(hit.path)
-    shown = picture(thumbnail, f"Hit {rank}: {name}")
+    shown = picture(thumbnail, f"Hit {rank}: {name}", inside=_part(hit) if thumbnail else "")
+    part = f", part {part_of(hit)}" if hit.part is not None else ""
     bar = f'<meter min="0" max="1" value="{min(max(hit.score, 0.0), 1.0):.4f}" aria-hidden="true"></meter>'
     return (
         f'<li>{shown}<div class="score">{hit.score:.4f}<span>#{rank}</span></div>{bar}'
         f'<div class="name"><bdi>{link(hit.path, name)}</bdi></div>'
         f'<div class="folder"><bdi>{broken(folder)}</bdi></div>'
-        f'<div class="facts">{hit.width} &times; {hit.height}, id {hit.id}{_rarity(hit)}</div>'
+        f'<div class="facts">{hit.width} &times; {hit.height}, id {hit.id}{_rarity(hit)}{part}</div>'
         f"{_copies(hit)}</li>\n"
     )
 
 
 def _rarity(hit: Hit) -> str:
     return f", {rarity_words(hit.one_in)}" if hit.one_in is not None else ""
+
+
+def _part(hit: Hit) -> str:
+    """A frame around the part that matched, on a picture that lies in the middle of a square."""
+    if hit.part is None:
+        return ""
+    longer = max(hit.width, hit.height)
+    left, top, width, height = hit.part
+    sides = {
+        "left": (longer - hit.width) / 2 + left,
+        "top": (longer - hit.height) / 2 + top,
+        "width": width,
+        "height": height,
+    }
+    style = ";".join(f"{name}:{100 * side / longer:.2f}%" for name, side in sides.items())
+    return f'<div class="part" style="{style}"></div>'
 
 
 def _copies(hit: Hit) -> str:

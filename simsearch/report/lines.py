@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from simsearch.records import (
         CompactReport,
         ExportReport,
+        Hit,
         ImportReport,
+        IndexInfo,
         IndexReport,
         RemoveReport,
         Skipped,
@@ -59,7 +61,24 @@ def view_line(view: ViewInfo) -> str:
     robust = f"robust, recall@10 {view.robust_recall:.4f} (without --robust {view.recall:.4f})"
     usual = f"recall@10 {view.recall:.4f} (with --robust {view.robust_recall:.4f})"
     line = f"{view.kind}, {robust if view.robust else usual}{centred}"
-    return f"{line}, {view.tail} photos beside it" if view.tail else line
+    return f"{line}, {view.tail} vectors beside it" if view.tail else line
+
+
+def part_of(hit: Hit) -> str:
+    """The part of a photo that matched as `query --crop` takes it, x,y,w,h in pixels; empty for the whole."""
+    return ",".join(map(str, hit.part)) if hit.part is not None else ""
+
+
+def tiles_line(info: IndexInfo) -> str:
+    """Which tiles an index has, and how many photos are still to get them; empty without any."""
+    if info.tiles is None:
+        return ""
+    grids = " and ".join(
+        f"{count} x {count} of {side / 10:g} % of each side" for side, count in info.tiles.grids
+    )
+    left = info.photos - info.tiles.photos
+    more = f"; {left} photos get theirs when their folder is indexed again" if left else ""
+    return f"{info.tiles.each} a photo ({grids}){more}"
 
 
 def compact_line(report: CompactReport) -> str:

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from simsearch.report.lines import part_of
+
 if TYPE_CHECKING:
     from simsearch.records import QueryResult, VerifyReport
 
-CSV_COLUMNS = ("query", "rank", "path", "score", "id", "width", "height", "copies", "one_in")
+CSV_COLUMNS = ("query", "rank", "path", "score", "id", "width", "height", "copies", "one_in", "part")
 
 
 def to_json(value: Any) -> bytes:
@@ -37,12 +39,15 @@ def to_jsonl(results: Iterable[QueryResult]) -> Iterator[bytes]:
 
 
 def to_csv(results: Iterable[QueryResult]) -> Iterator[bytes]:
-    """A header and a line for each hit; `copies` is a JSON list, paths keep their bytes."""
+    """A header and a line for each hit; `copies` is a JSON list, paths keep their bytes.
+
+    `part` is x,y,w,h in pixels, or empty where the whole photo matched.
+    """
     yield csv_line(CSV_COLUMNS)
     for result in results:
         for rank, hit in enumerate(result.hits, start=1):
             copies = json.dumps(hit.copies, ensure_ascii=True)
-            facts = (hit.id, hit.width, hit.height, copies, hit.one_in)
+            facts = (hit.id, hit.width, hit.height, copies, hit.one_in, part_of(hit))
             yield csv_line((result.query, rank, hit.path, repr(hit.score), *facts))
 
 

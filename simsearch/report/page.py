@@ -28,8 +28,8 @@ figcaption { margin-top: .4rem; }
 ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); }
 li { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .6rem; }
-.frame { display: grid; place-items: center; aspect-ratio: 1; border-radius: .35rem; overflow: hidden;
-  background: var(--paper); color: var(--soft); font-size: .85rem; }
+.frame { position: relative; display: grid; place-items: center; aspect-ratio: 1; border-radius: .35rem;
+  overflow: hidden; background: var(--paper); color: var(--soft); font-size: .85rem; }
 .frame img { width: 100%; height: 100%; object-fit: contain; }
 .score { display: flex; justify-content: space-between; margin-top: .5rem; font-weight: 600;
   font-variant-numeric: tabular-nums; }
@@ -75,12 +75,12 @@ def document(
     yield "</body>\n</html>\n"
 
 
-def picture(thumbnail: bytes | None, alt: str) -> str:
-    """A frame with a JPEG inside the page, or the words "no preview"."""
+def picture(thumbnail: bytes | None, alt: str, inside: str = "") -> str:
+    """A frame with a JPEG inside the page, or the words "no preview"; `inside` is markup that lies on it."""
     if thumbnail is None:
         return '<div class="frame">no preview</div>'
     data = base64.b64encode(thumbnail).decode("ascii")
-    return f'<div class="frame"><img alt="{escaped(alt)}" src="data:image/jpeg;base64,{data}"></div>'
+    return f'<div class="frame"><img alt="{escaped(alt)}" src="data:image/jpeg;base64,{data}">{inside}</div>'
 
 
 def link(path: str, name: str) -> str:

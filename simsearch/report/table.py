@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simsearch.report.lines import human_bytes, rarity_words, view_line
+from simsearch.report.lines import human_bytes, part_of, rarity_words, tiles_line, view_line
 from simsearch.report.names import visible
 
 if TYPE_CHECKING:
@@ -33,19 +33,22 @@ SHOWN_PROBLEMS = 50
 def query_table(result: QueryResult, screen: Screen = PLAIN) -> str:
     """The hits of one query under its name, best first, with the files that hold the same bytes.
 
-    Next to the score stands how rare it is among the pairs of the collection, where that is known.
+    Next to the score stands how rare it is among the pairs of the collection, where that is known. Where a
+    part of a photo is what matched, a column tells which.
     """
-    rated = any(hit.one_in is not None for hit in result.hits)
-    rare = [("pairs so alike", "right")] if rated else []
+    rare = [("pairs so alike", "right")] if any(hit.one_in is not None for hit in result.hits) else []
+    parts = [("part", "right")] if any(hit.part for hit in result.hits) else []
     table = new_table(
-        ("#", "right"), ("score", "right"), *rare, ("id", "right"), ("size", "right"), ("path", "left")
+        *(("#", "right"), ("score", "right"), *rare, ("id", "right"), ("size", "right"), *parts),
+        ("path", "left"),
     )
     for rank, hit in enumerate(result.hits, start=1):
         size = f"{hit.width} x {hit.height}"
-        rarity = [rarity_words(hit.one_in)] if rated else []
-        table.add_row(str(rank), f"{hit.score:.4f}", *rarity, str(hit.id), size, shown_name(hit.path))
+        rarity = [rarity_words(hit.one_in)] if rare else []
+        part = [part_of(hit)] if parts else []
+        table.add_row(str(rank), f"{hit.score:.4f}", *rarity, str(hit.id), size, *part, shown_name(hit.path))
         for copy in hit.copies:
-            table.add_row("", "", *([""] if rated else []), "", "copy", shown_name(copy))
+            table.add_row("", "", *[""] * len(rare), "", "copy", *[""] * len(parts), shown_name(copy))
     title = shown_name(result.query, style="bold")
     if not result.hits:
         return render(screen, title, "  nothing matches")
@@ -74,6 +77,7 @@ def info_table(info: IndexInfo, screen: Screen = PLAIN) -> str:
         "photos": f"{info.photos} in {info.files} files",
         "skipped": f"{info.skipped} files" + (" (see --skipped)" if info.skipped else ""),
         "model": f"{info.model}, {info.dim} numbers a photo",
+        "tiles": tiles_line(info),
         "fallback": info.fallback or "",
         "labels": f"none: {info.no_labels}" if info.no_labels else "the best 5 of ImageNet's 1,000 a photo",
         "search": view_line(info.view),

@@ -44,7 +44,10 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class NewVector:
-    """A content seen for the first time, where its vector lies, and its labels."""
+    """A vector and where it lies: of a content seen for the first time, or of a `part` of one that is known.
+
+    The vector of the whole comes before those of its parts, and has the labels of the content.
+    """
 
     digest: bytes
     facts: Facts
@@ -52,6 +55,7 @@ class NewVector:
     row: int
     crc32: int
     labels: Labels = ()
+    part: str = WHOLE
 
 
 def put_settings(connection: sa.Connection, values: dict[str, str]) -> None:
@@ -124,24 +128,19 @@ def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:
     """Add contents with their vectors, whose ids are never used again."""
     vector_id = highest_id(connection)
     content_rows, vector_rows, label_rows = [], [], []
+    owners: dict[bytes, int] = {}
     for item in new:
         vector_id += 1
-        facts = item.facts
-        # A content has the id of its first vector, so that this one too is never used again.
-        values: dict[str, Any] = {
-            "id": vector_id,
-            "sha256": item.digest,
-            "width": facts.width,
-            "height": facts.height,
-            "format": facts.format,
-            "taken_at": facts.taken_at,
-            "hashes": None,
-        }
-        content_rows.append(sealed(contents, values))
+        if item.part == WHOLE:
+            # A content has the id of its whole vector, so that this one too is never used again.
+            owners[item.digest] = vector_id
+            content_rows.append(sealed(contents, _content_values(vector_id, item)))
+        elif item.digest not in owners:
+            owners[item.digest] = _known_content(connection, item.digest)
         values = {
             "id": vector_id,
-            "content_id": vector_id,
-            "part": WHOLE,
+            "content_id": owners[item.digest],
+            "part": item.part,
             "segment": item.segment,
             "row": item.row,
             "crc32": item.crc32,
@@ -150,6 +149,7 @@ def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:
         label_rows += label_rows_of(vector_id, item.labels)
     if content_rows:
         connection.execute(sa.insert(contents), content_rows)
+    if vector_rows:
         connection.execute(sa.insert(vectors), vector_rows)
     if label_rows:
         make_labels(connection)
@@ -169,6 +169,19 @@ def label_rows_of(content_id: int, found: Labels) -> list[dict[str, Any]]:
     return [sealed(labels, values) for values in named]
 
 
+def _content_values(content_id: int, item: NewVector) -> dict[str, Any]:
+    facts = item.facts
+    return {
+        "id": content_id,
+        "sha256": item.digest,
+        "width": facts.width,
+        "height": facts.height,
+        "format": facts.format,
+        "taken_at": facts.taken_at,
+        "hashes": None,
+    }
+
+
 def put_files(connection: sa.Connection, changes: Iterable[FileChange]) -> None:
     """Add or edit the rows of files."""
     added = []
@@ -181,7 +194,7 @@ def put_files(connection: sa.Connection, changes: Iterable[FileChange]) -> None:
             "inode": change.stat.inode,
             "device": change.stat.device,
             "read_ns": change.read_ns,
-            "content_id": _content_id(connection, change.digest),
+            "content_id": None if change.digest is None else _known_content(connection, change.digest),
             "reason": change.reason,
             "transient": change.transient,
         }
@@ -228,9 +241,7 @@ def move_vectors(connection: sa.Connection, places: Mapping[int, tuple[int, int]
         connection.execute(update, moves)
 
 
-def _content_id(connection: sa.Connection, digest: bytes | None) -> int | None:
-    if digest is None:
-        return None
+def _known_content(connection: sa.Connection, digest: bytes) -> int:
     found = content_by_digest(connection, digest)
     if found is None:
         raise IndexDamaged(

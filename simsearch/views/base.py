@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +21,22 @@ class Blocks(Protocol):
     def __call__(self, places: Ids | None = None) -> Iterator[tuple[Ids, Vectors]]:
         """(ids, float32 rows) of one block after another, in the same order at every call."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Which rows are of one picture: `of` gives that of each row by its id; one has at most `each` rows."""
+
+    of: Callable[[Ids], Ids]
+    each: int
+
+    def best(self, ids: Ids, own: int, k: int) -> Ids:
+        """The first rows of the first `k` pictures among `ids`, without the picture of the row `own`."""
+        pictures = self.of(ids)
+        firsts = np.sort(np.unique(pictures, return_index=True)[1])
+        others = firsts[pictures[firsts] != self.of(np.array([own]))[0]]
+        best: Ids = ids[others[:k]]
+        return best
 
 
 class View(Protocol):

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 
 from simsearch.errors import IndexDamaged, SimsearchError
-from simsearch.views.base import Blocks, Ids, Vectors
+from simsearch.views.base import Blocks, Ids, Owners, Vectors
 from simsearch.views.exact import FEW, ExactView, one_thread
 from simsearch.views.training import held_out
 from simsearch.views.tuning import RERANKED, Effort, Setting, recall_at_10, tune
@@ -38,8 +38,11 @@ class FaissView(ABC):
         return int(self._index.ntotal)
 
     @classmethod
-    def build(cls, blocks: Blocks, total: int, *, recall: float) -> Self:
-        """Train on a sample of `blocks`, add every row, and tune on 500 held-out rows to `recall`."""
+    def build(cls, blocks: Blocks, total: int, *, recall: float, owners: Owners | None = None) -> Self:
+        """Train on a sample of `blocks`, add every row, and tune on 500 held-out rows to `recall`.
+
+        Where pictures have several rows, it is that of the best rows of the ten nearest other pictures.
+        """
         if total < MINIMUM_ROWS:
             raise SimsearchError(
                 f"The view {cls.kind} needs at least {MINIMUM_ROWS} photos; this index has {total}. "
@@ -51,7 +54,7 @@ class FaissView(ABC):
         view = cls(index, Setting(0, RERANKED[-1], 0.0))
         for ids, rows in blocks():
             view.add(ids, rows)
-        view._tune(blocks, total, recall)
+        view._tune(blocks, total, recall, owners)
         return view
 
     @classmethod
@@ -114,9 +117,13 @@ class FaissView(ABC):
             _, ids = self._index.search(queries, min(k, len(self)), params=params)
         return [row[row >= 0] for row in ids]
 
-    def _tune(self, blocks: Blocks, total: int, recall: float) -> None:
+    def _tune(self, blocks: Blocks, total: int, recall: float, owners: Owners | None) -> None:
         own, queries = held_out(blocks, total, HELD_OUT)
-        truth = _without(ExactView(blocks).search(queries, 11), own, 10)
+        if owners is None:
+            truth = _without(ExactView(blocks).search(queries, 11), own, 10)
+        else:
+            nearest = ExactView(blocks).search(queries, 11 * owners.each)
+            truth = [owners.best(ids, row, 10) for ids, row in zip(nearest, own.tolist(), strict=True)]
 
         def search(nprobe: int, k: int) -> list[Ids]:
             return _without(self._candidates(queries, k + 1, nprobe), own, k)

@@ -30,6 +30,7 @@ SURFACE = {
             "--retry-skipped",
             "--repair",
             "--precision",
+            "--tiles",
         ),
     },
     "query": {
@@ -45,7 +46,7 @@ SURFACE = {
             "--null",
         ),
         *("--html", "--open", "--center", "--no-center", "--plus", "--minus", "--crop", "--diverse"),
-        *("--where", "--label", "--folder", "--since", "--until", "--type"),
+        *("--where", "--label", "--folder", "--since", "--until", "--type", "--parts"),
     },
     "dedup": {
         *("--exact", "--near", "--similar", "--threshold", "--precision", "--within", "--across-folders"),
@@ -148,6 +149,7 @@ def test_the_choices_of_the_manual() -> None:
         "index --runtime": ["auto", "onnx", "torch"],
         "index --precision": ["fp32", "bf16", "int8"],
         "query --format": ["table", "json", "jsonl", "csv", "paths"],
+        "query --parts": ["all", "whole"],
         "dedup --keep": ["resolution", "bytes", "oldest", "metadata"],
         "dedup --format": ["table", "json", "csv", "paths"],
         "dedup --action": ["set-aside", "move", "hardlink", "symlink"],

@@ -23,7 +23,7 @@ def _share(_: click.Context, parameter: click.Parameter, value: float) -> float:
     default="auto",
     show_default=True,
     help="exact compares every photo, ivf is quicker for many, hnsw somewhat quicker still for five times "
-    "the memory; auto is exact up to 20,000 photos, then ivf.",
+    "the memory; auto is exact up to 20,000 vectors, then ivf.",
 )
 @click.option(
     "--recall",

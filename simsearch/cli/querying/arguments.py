@@ -45,10 +45,11 @@ def score(_: click.Context, parameter: click.Parameter, value: float | None) -> 
     return value
 
 
-def check_bounds(least: float | None, most: float | None) -> None:
-    """A usage error where no score can lie between both."""
+def bounds(least: float | None, most: float | None) -> tuple[float | None, float | None]:
+    """Both, or a usage error where no score can lie between them."""
     if least is not None and most is not None and least > most:
         raise click.UsageError("--min-score is above --max-score, so that nothing can match.")
+    return least, most
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.errors import IndexDamaged
+from simsearch.errors import IndexDamaged, QueryInvalid
 from simsearch.storage import catalog
 
 STEP = 1.2
@@ -91,3 +91,15 @@ class Rarity:
         low, high = self.ranks[place - 1], self.ranks[place]
         share = float(np.log(rank / low) / np.log(high / low))
         return self.scores[place - 1] + share * (self.scores[place] - self.scores[place - 1])
+
+
+def cut_of(rarity: Rarity | None, one_in: int) -> float:
+    """The lowest score that at most one in so many pairs reaches. Raises QueryInvalid where none is."""
+    if rarity is None:
+        raise QueryInvalid("This index does not know yet how rare a score is in it. Run: simsearch rebuild")
+    if one_in > rarity.pairs:
+        raise QueryInvalid(
+            f"This index can tell one in {rarity.pairs} pairs at most, not one in {one_in}; ask for a "
+            "smaller number."
+        )
+    return rarity.cut(one_in)

@@ -28,6 +28,7 @@ class IndexingConfig:
         exclude, hidden: see `simsearch.media.scan.ScanRules`; None keeps what the folder was last given.
         max_pixels: pictures with more are skipped (a JPEG counts as it comes out of its reduced decode);
             None keeps what the index was last given.
+        tiles: also make vectors of tiles; an index that has them gets them for new photos in any case.
         prune: forget files that were deleted; `yes` also when they are more than a tenth.
         retry_skipped: read again what was skipped for a permanent reason.
         repair: first mend what `verify` finds damaged, so that just those photos are read again.
@@ -40,6 +41,7 @@ class IndexingConfig:
     exclude: tuple[str, ...] | None = None
     hidden: bool | None = None
     max_pixels: int | None = None
+    tiles: bool = False
     prune: bool = False
     yes: bool = False
     retry_skipped: bool = False

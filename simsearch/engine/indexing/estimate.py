@@ -30,6 +30,9 @@ SAMPLE = 16
 ROW_BYTES = 1024
 """What the database takes for a photo, with its indexes and the log's share, rounded up."""
 
+TILE_BYTES = 256
+"""The same for a tile."""
+
 
 @dataclass
 class WorkList:
@@ -71,11 +74,16 @@ class WorkList:
             self.candidates.clear()
 
 
-def check_space(index: Index, photos: int) -> int:
-    """The bytes that so many new photos will take at most. Raises IndexUnwritable when they do not fit."""
-    needed = photos * (index.spec.dim * 4 + ROW_BYTES)
+def check_space(index: Index, work: WorkList, tiles: int) -> int:
+    """The bytes that the new photos, with so many `tiles` each, will take at most.
+
+    Raises IndexUnwritable when they do not fit.
+    """
+    vector = index.spec.dim * 4
+    needed = work.new * (vector + ROW_BYTES) + work.photos * tiles * (vector + TILE_BYTES)
     free = shutil.disk_usage(index.path).free
     if needed > free:
+        photos = work.photos if tiles else work.new
         raise IndexUnwritable(
             f"{photos} photos need up to {_megabytes(needed)} in {index.path}, where {_megabytes(free)} are "
             "free; nothing was indexed. Make room, or put the index on another disk with -i."
@@ -99,7 +107,10 @@ def estimate(
         started = time.monotonic()
         outcomes = list(threads.map(lambda candidate: pool.read(candidate.path, known), sample))
         seconds = time.monotonic() - started
-    pixels = [outcome.pixels for outcome in outcomes if isinstance(outcome, Decoded)]
+    pixels: list[NDArray[np.uint8]] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Decoded):
+            pixels += [outcome.pixels, *(outcome.tiles if outcome.tiles is not None else ())]
     if pixels and embedder.device == "cpu":
         seconds += _embedding_here(embedder, pixels)
     elif pixels:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from simsearch.engine.append import NewContent
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.pipeline import Embedded, Read
 from simsearch.engine.indexing.survey import is_missing
+from simsearch.framing import Tiling
 from simsearch.media.scan import root_state
 from simsearch.paths import join, text
 from simsearch.records import Decoded, FileStat, Known, NotAnImage, Skipped, Unreadable
 from simsearch.storage import catalog
+from simsearch.storage.catalog import Labels
 from simsearch.storage.schema import contents
 from simsearch.storage.writer import FileChange
+
+Vectors = NDArray[np.float32]
 
 ASKED = 1000
 """So many digests of a run are looked up one by one; where there are more, all of the index are read once."""
@@ -60,10 +66,12 @@ class Ledger:
     """Collects outcomes until they are committed together.
 
     Each picture's bytes are embedded once: the first file to show a digest claims it, others with the same
-    bytes wait until it is embedded, or share its reason when it cannot be.
+    bytes wait until it is embedded, or share its reason when it cannot be. With a `tiling` a picture that is
+    known and has not all of its tiles is read and embedded once more, for these.
     """
 
     index: Index
+    tiling: Tiling | None = None
     counts: Counts = field(default_factory=Counts)
     skipped: list[Skipped] = field(default_factory=list)
     new: list[NewContent] = field(default_factory=list)
@@ -73,6 +81,7 @@ class Ledger:
     _waiting: dict[bytes, list[Read]] = field(default_factory=dict)
     _failed: dict[bytes, Unreadable] = field(default_factory=dict)
     _fresh: set[bytes] = field(default_factory=set)
+    _tiled: set[bytes] = field(default_factory=set)
     _roots_here: dict[int, bool] = field(default_factory=dict)
     _left: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -84,14 +93,22 @@ class Ledger:
         with self._lock:
             if digest in self._waiting or digest in self._fresh or digest in self._failed:
                 return False
-            if self._may_be_known(digest) and self.is_known(digest):
+            if digest in self._tiled or (self._may_be_known(digest) and self.is_known(digest)):
                 return False
             self._waiting[digest] = []
             return True
 
     def is_known(self, digest: bytes) -> bool:
-        """Whether a picture of these bytes is in the index."""
-        return self._content(digest) is not None
+        """Whether a picture of these bytes is in the index, with all that it is to have there."""
+        content_id = self._content(digest)
+        return content_id is not None and not self._missing(content_id)
+
+    def _missing(self, content_id: int) -> set[str]:
+        """The tiles that a content is to have and has not, by the names of their parts."""
+        if self.tiling is None:
+            return set()
+        with self.index.database.read() as connection:
+            return {*map(catalog.tile_part, self.tiling.boxes)} - catalog.named_parts(connection, content_id)
 
     def take(self, read: Read) -> Decoded | None:
         """Enter an outcome; a picture that has to be embedded is given back."""
@@ -123,15 +140,31 @@ class Ledger:
 
     def embedded(self, done: Embedded) -> None:
         """Enter pictures with their vectors and labels, and the copies that waited."""
-        labels = done.labels or [()] * len(done.batch)
-        for (read, decoded), vector, own in zip(done.batch, done.vectors, labels, strict=True):
-            self.new.append(NewContent(decoded.digest, decoded.facts, vector, own))
+        batch = done.batch
+        labels = done.labels or [()] * len(batch)
+        tiles = done.vectors[len(batch) :].reshape(len(batch), -1, done.vectors.shape[1])
+        for number, (read, decoded) in enumerate(batch):
+            self._add(decoded, done.vectors[number], labels[number], tiles[number])
             self.counts.embedded += 1
             waited = self._release(decoded.digest)
             self._enter(read, decoded.digest, decoded.stat)
             for copy in waited:
                 stat = copy.outcome.stat if isinstance(copy.outcome, Known) else copy.candidate.stat
                 self._enter(copy, decoded.digest, stat)
+
+    def _add(self, decoded: Decoded, vector: Vectors, labels: Labels, tiles: Vectors) -> None:
+        """Take in the vectors of a picture; where it is known, only those of tiles that it lacks."""
+        boxes = self.tiling.boxes if self.tiling is not None else ()
+        named = tuple(zip(map(catalog.tile_part, boxes), tiles, strict=True))
+        content_id = self._content(decoded.digest) if named else None
+        if content_id is None:
+            self.new.append(NewContent(decoded.digest, decoded.facts, vector, labels, named))
+            return
+        missing = self._missing(content_id)
+        left = tuple(item for item in named if item[0] in missing)
+        self.new.append(NewContent(decoded.digest, decoded.facts, None, tiles=left))
+        with self._lock:
+            self._tiled.add(decoded.digest)
 
     def commit(self) -> None:
         """Write all that was entered since the last commit.
@@ -146,6 +179,7 @@ class Ledger:
         self.index.commit(new, changes, dropped)
         with self._lock:
             self._fresh.clear()
+            self._tiled.clear()
 
     def _may_be_known(self, digest: bytes) -> bool:
         """Whether a picture of these bytes may be committed; False is certain. The caller holds `_lock`."""
@@ -167,7 +201,8 @@ class Ledger:
 
     def _release(self, digest: bytes) -> list[Read]:
         with self._lock:
-            self._fresh.add(digest)
+            if digest not in self._tiled:
+                self._fresh.add(digest)
             if self._digests is not None:
                 self._digests.add(digest)
             return self._waiting.pop(digest, [])
@@ -201,8 +236,9 @@ class Ledger:
         self.counts.finished += 1
         row = candidate.row
         self.skipped.append(Skipped(text(candidate.path), outcome.reason, outcome.transient))
-        if outcome.transient and row is not None and row.content_id is not None:
-            # A disk that hiccups takes no picture from the index; the next run tries again.
+        if row is not None and row.content_id is not None and (outcome.transient or self._is_there(read)):
+            # A disk that hiccups takes no picture from the index, nor does one that was read for its tiles;
+            # the next run tries again.
             return
         stat = outcome.stat or candidate.stat
         self.changes.append(
@@ -216,6 +252,12 @@ class Ledger:
                 file_id=row.id if row is not None else None,
             )
         )
+
+    def _is_there(self, read: Read) -> bool:
+        """Whether the picture that a file shows is in the index as it is."""
+        row = read.candidate.row
+        known = self._content(read.claimed) if read.claimed is not None else None
+        return known is not None and row is not None and row.content_id == known
 
     def _content(self, digest: bytes) -> int | None:
         if digest in self._fresh:

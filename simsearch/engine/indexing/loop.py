@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.config import IndexingConfig
 from simsearch.engine.indexing.estimate import WorkList, check_space, estimate, forecast
@@ -15,6 +18,7 @@ from simsearch.engine.indexing.pipeline import EmbedAhead, Embedded, Read, ReadA
 from simsearch.engine.indexing.survey import Candidate, Scope, Survey
 from simsearch.engine.labels.kept import labeller_for, settle
 from simsearch.errors import PruneRefused
+from simsearch.framing import Tiling
 from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import DecodePool
 from simsearch.models.embedder import Embedder
@@ -53,32 +57,38 @@ class Run:
         """Whether the scan missed a file that is indexed, or a file that it found could not be read."""
         return bool(self._survey.absent) or any(skipped.transient for skipped in self._ledger.skipped)
 
-    def visit(self, scopes: Sequence[Scope], max_pixels: int) -> None:
+    def visit(self, scopes: Sequence[Scope], max_pixels: int, tiling: Tiling | None) -> None:
         """Read and embed what is new; what was embedded is committed even when the run is interrupted.
 
         The folders are walked before anything is read, so that a person hears how long it will take. Where
         there is too much to hold in memory they are walked twice.
         """
         config = self._config
-        self._survey.max_pixels = max_pixels
+        self._ledger.tiling = tiling
+        self._survey.max_pixels, self._survey.untiled = max_pixels, self._untiled(tiling)
         work = WorkList()
         work.gather(self._candidates(scopes), self._show)
-        size = check_space(self._index, work.new)
-        workers = config.workers or available_threads()
-        with DecodePool(
-            workers, self._index.spec.framing, limits=DecodeLimits(max_pixels=max_pixels)
-        ) as pool:
+        size = check_space(self._index, work, 0 if tiling is None else len(tiling))
+        workers, limits = config.workers or available_threads(), DecodeLimits(max_pixels=max_pixels)
+        with DecodePool(workers, self._index.spec.framing, tiling=tiling, limits=limits) as pool:
             candidates: Iterable[Candidate] = work.candidates
             if work.is_long:
                 known = self._ledger.is_known
                 seconds = estimate(work, pool, self._embedder, known, workers)
                 self._note(forecast(work, seconds, size))
             if not work.is_held:
-                self._survey = Survey(self._index.database, config.retry_skipped, max_pixels)
+                untiled = self._survey.untiled
+                self._survey = Survey(self._index.database, config.retry_skipped, max_pixels, untiled)
                 candidates = self._candidates(scopes)
             self._total = work.files
             with self._ahead, ReadAhead(candidates, pool, workers, self._ledger.claim) as ahead:
                 self._consume(ahead)
+
+    def _untiled(self, tiling: Tiling | None) -> NDArray[np.int64] | None:
+        if tiling is None:
+            return None
+        with self._index.database.read() as connection:
+            return catalog.without_tiles(connection, len(tiling))
 
     def _candidates(self, scopes: Sequence[Scope]) -> Iterator[Candidate]:
         return chain.from_iterable(map(self._survey.candidates, scopes))

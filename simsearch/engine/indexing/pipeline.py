@@ -49,7 +49,8 @@ class ReadAhead:
         self._candidates, self._pool, self._claim = candidates, pool, claim
         self._todo: queue.Queue[Candidate | None] = queue.Queue(maxsize=64 * workers)
         # Deep enough that the decoders of a large machine go on while the consumer waits for the disk.
-        self._done: queue.Queue[Read | BaseException | None] = queue.Queue(maxsize=max(64, 8 * workers))
+        depth = max(64, 8 * workers) if pool.frames == 1 else max(2 * workers, 256 // pool.frames)
+        self._done: queue.Queue[Read | BaseException | None] = queue.Queue(maxsize=depth)
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._walk, name="simsearch-scan", daemon=True)]
         self._threads += [
@@ -142,7 +143,10 @@ Looked = tuple[NDArray[np.float32], list[Labels] | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:
-    """A batch with its vectors, float32 (n, dim), and the labels of each picture, where it gets any."""
+    """A batch with its vectors, float32 (n, dim), and the labels of each picture, where it gets any.
+
+    The vectors are those of all pictures, then those of all their tiles; labels are in the same order.
+    """
 
     batch: Batch
     vectors: NDArray[np.float32]
@@ -150,14 +154,15 @@ class Embedded:
 
 
 SMALL, LARGE = 8, 64
-"""Pictures a pass: a CPU gains nothing from more, which take memory; a card does."""
+"""Frames a pass: a CPU gains nothing from more, which take memory; a card does."""
 
 
 class EmbedAhead:
     """Embeds batches in as many threads as the embedder has lanes; they come back in the order given.
 
-    A batch is `size` pictures. With the first picture the network begins to be loaded, while the decoders go
-    on. With a labeller, which is of this embedder, they come back with labels.
+    A batch has `size` frames, or some more where pictures have tiles. With the first picture the network
+    begins to be loaded, while the decoders go on. With a labeller, which is of this embedder, they come back
+    with labels.
     """
 
     def __init__(self, embedder: Embedder, size: int | None, labeller: Labeller | None = None) -> None:
@@ -190,7 +195,7 @@ class EmbedAhead:
             self._threads = ThreadPoolExecutor(self._lanes, "simsearch-embed")
             # What goes wrong with it is raised by the first batch.
             self._threads.submit((self._labeller or self._embedder).load)
-        if len(self._batch) >= (self._size or LARGE):
+        if sum(map(_frames, self._batch)) >= (self._size or LARGE):
             self._submit()
         while self._going and (self._going[0][1].done() or len(self._going) > 2 * self._lanes):
             yield self._next()
@@ -213,7 +218,9 @@ class EmbedAhead:
             self._going.append((batch, self._threads.submit(self._embed, batch)))
 
     def _embed(self, batch: Batch) -> Looked:
-        pixels = np.stack([decoded.pixels for _, decoded in batch])
+        whole = np.stack([decoded.pixels for _, decoded in batch])
+        tiles = [decoded.tiles for _, decoded in batch if decoded.tiles is not None]
+        pixels = np.concatenate([whole, *tiles])
         return self._labeller.look(pixels) if self._labeller else (self._embedder.embed(pixels), None)
 
     def _next(self) -> Embedded:
@@ -221,3 +228,8 @@ class EmbedAhead:
         vectors, labels = future.result()
         self._going.popleft()
         return Embedded(batch, vectors, labels)
+
+
+def _frames(picture: tuple[Read, Decoded]) -> int:
+    tiles = picture[1].tiles
+    return 1 if tiles is None else 1 + len(tiles)

@@ -17,6 +17,7 @@ from simsearch.engine.indexing.loop import Run
 from simsearch.engine.indexing.survey import find_scopes
 from simsearch.engine.maintenance.repair import repair
 from simsearch.engine.maintenance.view import tend_view
+from simsearch.engine.tiles.setting import settled_tiling
 from simsearch.errors import IndexMismatch, IndexMissing, RootMissing
 from simsearch.media.formats import MAX_PIXELS
 from simsearch.media.scan import ScanRules, root_state
@@ -62,8 +63,9 @@ def index_folder(
     with _writing(folder, wanted, config, note) as (opened, embedder):
         scopes, absent = find_scopes(opened.database, wanted)
         scopes = with_rules(opened.database, scopes, config, note)
+        tiling = settled_tiling(opened.database, opened.spec, wanted=config.tiles)
         run = Run(opened, embedder, config, started, progress, note)
-        run.visit(scopes, settled_max_pixels(opened, config))
+        run.visit(scopes, settled_max_pixels(opened, config), tiling)
         absent += [s.root.path for s in scopes if root_state(s.root.path) != "ok" and run.misses_files]
         report = run.finish(prune=config.prune and not absent)
         if run.kept:

@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simsearch.errors import RootMissing
 from simsearch.media.formats import MAX_PIXELS, is_outdated
 from simsearch.media.scan import PassedOver, ScannedFile, ScanRules, root_state, scan
@@ -57,6 +60,8 @@ class Absence:
 class Survey:
     """Walks scopes and counts; `candidates` streams what has to be read.
 
+    That is what is new or changed, and one file of each of the contents `untiled` (ids, ascending).
+
     The scan and the catalog come in the same bytewise order and are merged like two sorted lists, so that
     memory does not grow with the collection.
     """
@@ -64,12 +69,14 @@ class Survey:
     database: Database
     retry_skipped: bool = False
     max_pixels: int = MAX_PIXELS
+    untiled: NDArray[np.int64] | None = None
     passed: PassedOver = field(default_factory=PassedOver)
     seen: int = 0
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     absent: list[Absence] = field(default_factory=list)
     devices: dict[int, int] = field(default_factory=dict)
+    _chosen: NDArray[np.bool_] | None = None
 
     def candidates(self, scope: Scope) -> Iterator[Candidate]:
         """The files of `scope` that have to be read, in bytewise order of their relative paths."""
@@ -123,11 +130,25 @@ class Survey:
             return False
         self.devices[row.stat.device] = stat.device
         if row.reason is None:
+            if self._lacks_tiles(row.content_id):
+                return False
             self.unchanged += 1
             return True
         if row.transient or self.retry_skipped or is_outdated(row.reason, self.max_pixels):
             return False
         self.skipped.append(Skipped(text(join(root.path, row.relpath)), row.reason, transient=False))
+        return True
+
+    def _lacks_tiles(self, content_id: int | None) -> bool:
+        """Whether a file has to be read for the tiles of its content: the first one of it."""
+        if self.untiled is None or not len(self.untiled) or content_id is None:
+            return False
+        if self._chosen is None:
+            self._chosen = np.zeros(len(self.untiled), dtype=np.bool_)
+        place = min(int(np.searchsorted(self.untiled, content_id)), len(self.untiled) - 1)
+        if self.untiled[place] != content_id or self._chosen[place]:
+            return False
+        self._chosen[place] = True
         return True
 
     def _absent(self, root: Root, row: FileRow) -> None:

@@ -64,7 +64,9 @@ def compact(
             places, end = _copy(opened, old)
             _switch(opened, dropped, places, end, old)
             delete_replaced(opened)
-            _tend_view(opened, len(dropped), note)
+            with opened.database.read() as connection:
+                lost = vectors - catalog.count(connection, "vectors")
+            _tend_view(opened, lost, note)
         opened.database.shrink()
         with opened.database.read() as connection:
             left, kept = catalog.digests(connection), catalog.count(connection, "vectors")
@@ -135,4 +137,4 @@ def _tend_view(index: Index, dropped: int, note: Callable[[str], None]) -> None:
     snapshot = index.snapshot()
     record = snapshot.record
     if record is not None and dropped > REBUILD_SHARE * record.trained_on:
-        build_view(index, Wish.anew(record, snapshot.photos), note)
+        build_view(index, Wish.anew(record, snapshot.photos * snapshot.each), note)

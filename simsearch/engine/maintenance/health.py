@@ -40,6 +40,10 @@ class Sound:
     highest: int = 0
     last_segment: int = 0
 
+    def keeps(self, vector: Row) -> bool:
+        """Whether a row of a vector is whole, and the picture that it is of, or of a part of, is as well."""
+        return vector["id"] in self.vectors and vector["content_id"] in self.contents
+
     def has_lost(self, file: Row) -> bool:
         """Whether the picture of a file's row is not whole, so that the file has to be read again."""
         return file["content_id"] is not None and file["content_id"] not in self.contents

@@ -153,7 +153,7 @@ def _carry_over(
         _insert(connection, roots, page)
     for page in pages(row for row in sound_rows(source, contents) if row["id"] in kept.sound.contents):
         _insert(connection, contents, page)
-    for page in pages(row for row in sound_rows(source, vectors) if row["id"] in kept.sound.vectors):
+    for page in pages(row for row in sound_rows(source, vectors) if kept.sound.keeps(row)):
         _insert(connection, vectors, page)
     for page in pages(sound_rows(source, files)):
         _keep_files(connection, page, kept)

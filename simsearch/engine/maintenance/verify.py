@@ -15,6 +15,7 @@ from simsearch.engine.index import Index
 from simsearch.engine.maintenance.health import sound_pictures, sound_vectors, unchecked_segments
 from simsearch.engine.ranking import content_paths
 from simsearch.engine.snapshot import ViewRecord, load_view
+from simsearch.engine.tiles.setting import tiling_of
 from simsearch.errors import FormatUnknown, IndexDamaged, SimsearchError
 from simsearch.media.files import FileUnreadable, OpenFile
 from simsearch.media.scan import root_state
@@ -149,6 +150,7 @@ def _check_settings(index: Index) -> None:
         if key.startswith("rules:"):
             catalog.rules_of(settings, key)
     catalog.number(settings, "max_pixels", 1)
+    tiling_of(settings)
 
 
 def _vector_problems(index: Index, mend: str) -> tuple[int, list[Problem]]:
@@ -197,11 +199,12 @@ def _bad_rows(index: Index, segments: SegmentStore, after: int) -> tuple[VectorT
 
 
 def _named(index: Index, bad: VectorTable, mend: str) -> Iterator[Problem]:
-    """A problem for each photo whose vector is damaged, and one for those of photos that were removed."""
+    """A problem for each photo that has a damaged vector, and one for those of photos that were removed."""
     with index.database.read() as connection:
         paths = content_paths(connection, bad.contents.tolist())
     removed = 0
-    for content_id, number in zip(bad.contents.tolist(), bad.segments.tolist(), strict=True):
+    places = zip(bad.contents.tolist(), bad.segments.tolist(), strict=True)
+    for content_id, number in dict.fromkeys(places):
         where = _segment_name(index, number)
         removed += content_id not in paths
         for path in paths.get(content_id, []):

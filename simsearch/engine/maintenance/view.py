@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from simsearch.engine.calibration.pairs import tend_rarity
 from simsearch.engine.create import open_for_writing
@@ -21,12 +24,16 @@ from simsearch.engine.snapshot import (
     load_view,
     table_blocks,
 )
+from simsearch.engine.tiles.setting import tiling_of
 from simsearch.errors import IndexUnwritable
 from simsearch.paths import existing_index
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog, writer
+from simsearch.storage.catalog import VectorTable
 from simsearch.storage.disk.durable import sync_folder
 from simsearch.storage.lock import WriterLock
+from simsearch.views.base import Owners, Vectors
+from simsearch.views.centring import centred, centred_blocks
 
 if TYPE_CHECKING:
     from simsearch.views.faiss_view import FaissView
@@ -51,9 +58,9 @@ class Wish:
         return cls(record.kind, record.wanted, record.use_robust) if record is not None else cls()
 
     @classmethod
-    def anew(cls, record: ViewRecord | None, photos: int) -> Wish:
-        """The same for a view that is lost or has lost many rows; few photos are compared exactly."""
-        return cls.of(record) if photos > EXACT_UP_TO else cls()
+    def anew(cls, record: ViewRecord | None, vectors: int) -> Wish:
+        """The same for a view that is lost or has lost many rows; few vectors are compared exactly."""
+        return cls.of(record) if vectors > EXACT_UP_TO else cls()
 
 
 def rebuild(
@@ -69,7 +76,7 @@ def rebuild(
 
     Args:
         view: "exact" (no view: every row is compared), "ivf", "hnsw" (quicker, five times the memory), or
-            "auto": exact up to 20,000 photos, ivf beyond.
+            "auto": exact up to 20,000 vectors (a photo has one, with tiles several), ivf beyond.
         recall: the recall@10 that an approximate view is tuned to, on held-out rows.
         robust: search harder than that, for queries that are unlike the collection.
         center: whether queries score by centred vectors unless they say otherwise; None leaves it as it is.
@@ -97,14 +104,14 @@ def tend_view(index: Index, note: Note) -> None:
 
 def _tend(index: Index, note: Note) -> None:
     snapshot = index.snapshot()
-    record = snapshot.record
+    record, size = snapshot.record, snapshot.photos * snapshot.each
     if snapshot.view_lost:
         note("The view is missing or damaged and is built again.")
-        build_view(index, Wish.anew(snapshot.named, snapshot.photos), note)
+        build_view(index, Wish.anew(snapshot.named, size), note)
     elif record is None:
-        if snapshot.photos > EXACT_UP_TO:
+        if size > EXACT_UP_TO:
             build_view(index, Wish(), note)
-    elif snapshot.photos > GROWTH * record.trained_on:
+    elif size > GROWTH * record.trained_on:
         build_view(index, Wish.of(record), note)
     elif len(snapshot.table) >= TAIL_ROWS:
         _extend(index, record)
@@ -115,41 +122,71 @@ def build_view(index: Index, wish: Wish, note: Note) -> None:
     from simsearch.views.faiss_view import VIEWS
 
     with index.database.read() as connection:
-        _, photos = catalog.live_vectors(connection)
-        table = catalog.whole_vectors(connection)
-    if wish.kind == "exact" or (wish.kind == "auto" and photos <= EXACT_UP_TO):
+        photos = catalog.count(connection, "photos")
+        tiling = tiling_of(catalog.read_settings(connection))
+    each = 1 if tiling is None else 1 + len(tiling)
+    if wish.kind == "exact" or (wish.kind == "auto" and photos * each <= EXACT_UP_TO):
         if wish.robust:
             note("Every photo is compared: there is nothing that --robust could make better.")
         _adopt(index, None)
         return
+    table = _rows(index, after=0)
     note(f"Building the search view of {photos} photos")
     kind = VIEWS["ivf" if wish.kind == "auto" else wish.kind]
-    view = kind.build(blocks_of(table, index.segments), len(table), recall=wish.recall)
-    _save(index, view, _Cover(int(table.ids[-1]), len(table)), wish)
+    owners = None
+    if tiling is not None:
+        owners = Owners(lambda ids: table.contents[np.searchsorted(table.ids, ids)], each)
+    blocks, mean = blocks_of(table, index.segments), _mean(index)
+    if mean is not None:
+        blocks = centred_blocks(blocks, mean)
+    view = kind.build(blocks, len(table), recall=wish.recall, owners=owners)
+    _save(index, view, _Cover(int(table.ids[-1]), len(table), _written(mean)), wish)
+
+
+def _mean(index: Index) -> Vectors | None:
+    """The mean by which the vectors of a view are centred, as those of queries mostly are."""
+    snapshot = index.snapshot()
+    if not snapshot.centred:
+        return None
+    with index.database.read() as connection:
+        return snapshot.middle(connection)
+
+
+def _written(mean: Vectors | None) -> str | None:
+    return None if mean is None else base64.b64encode(mean.astype("<f4").tobytes()).decode("ascii")
+
+
+def _rows(index: Index, after: int) -> VectorTable:
+    """The rows past an id that a view has to hold."""
+    with index.database.read() as connection:
+        table = catalog.all_vectors(connection, after=after, limit=None)
+        tiling = tiling_of(catalog.read_settings(connection))
+    return table if tiling is not None else table.pick(np.flatnonzero(table.are_whole))
 
 
 def _extend(index: Index, record: ViewRecord) -> None:
     from simsearch.views.tuning import Setting
 
-    with index.database.read() as connection:
-        tail = catalog.whole_vectors(connection, after=record.last_id)
+    tail = _rows(index, after=record.last_id)
     # The view in memory is shared with readers of this process; the copy that grows is read from disk.
     view = load_view(index.path, record)
     if view is None:
         return
+    mean = index.snapshot().view_mean
     for ids, rows in table_blocks(tail, index.segments):
-        view.add(ids, rows)
+        view.add(ids, rows if mean is None else centred(rows, mean))
     # What is in use is tuned no more, and stays as it was measured.
     view.setting = Setting(record.nprobe, record.reranked, record.recall)
-    _save(index, view, _Cover(int(tail.ids[-1]), record.trained_on), Wish.of(record))
+    _save(index, view, _Cover(int(tail.ids[-1]), record.trained_on, record.mean), Wish.of(record))
 
 
 @dataclass(frozen=True, slots=True)
 class _Cover:
-    """The last vector id in a view, and how many rows it was trained on."""
+    """The last vector id in a view, how many rows it was trained on, and the mean they were centred by."""
 
     last_id: int
     trained_on: int
+    mean: str | None
 
 
 def _save(index: Index, view: FaissView, cover: _Cover, wish: Wish) -> None:
@@ -181,6 +218,7 @@ def _save(index: Index, view: FaissView, cover: _Cover, wish: Wish) -> None:
         robust_reranked=view.robust.reranked,
         robust_recall=view.robust.recall,
         use_robust=wish.robust,
+        mean=cover.mean,
     )
     _adopt(index, record)
 

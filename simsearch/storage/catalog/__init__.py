@@ -58,10 +58,14 @@ from simsearch.storage.catalog.vectors import (
     all_vectors,
     live_contents,
     live_vectors,
+    named_parts,
+    parts_of,
     segments_of,
+    tile_part,
     vectors_in_segment,
     vectors_where,
-    whole_vectors,
+    with_tiles,
+    without_tiles,
 )
 
 __all__ = [
@@ -102,8 +106,10 @@ __all__ = [
     "live_vectors",
     "matching_files",
     "matching_vectors",
+    "named_parts",
     "number",
     "parsed",
+    "parts_of",
     "read_roots",
     "read_settings",
     "replaced_segments",
@@ -112,8 +118,11 @@ __all__ = [
     "sealed_rows",
     "segments_of",
     "skipped_files",
+    "tile_part",
     "vectors_in_segment",
     "vectors_where",
     "whole_vectors",
     "why_no_labels",
+    "with_tiles",
+    "without_tiles",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from simsearch.storage.catalog.files import chunks, sealed_rows
+from simsearch.storage.catalog.vectors import WHOLE
 from simsearch.storage.schema import contents, files, vectors
 
 
@@ -47,8 +48,8 @@ def contents_without_file(connection: sa.Connection) -> list[int]:
 
 
 def contents_without_vector(connection: sa.Connection) -> int:
-    """How many pictures have no vector; in a whole index none."""
-    has_vector = sa.exists().where(vectors.c.content_id == contents.c.id)
+    """How many pictures have no vector of the whole; in a sound index none."""
+    has_vector = sa.exists().where(vectors.c.content_id == contents.c.id, vectors.c.part == WHOLE)
     return int(connection.execute(sa.select(sa.func.count(contents.c.id)).where(~has_vector)).scalar() or 0)
 
 

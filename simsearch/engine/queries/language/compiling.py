@@ -27,7 +27,7 @@ from simsearch.models.labels.names import classes_named, list_names
 from simsearch.paths import relative, text
 from simsearch.storage import catalog
 from simsearch.storage.catalog import Condition, matching
-from simsearch.storage.schema import contents, files, vectors
+from simsearch.storage.schema import contents, files
 
 _TEXTS: dict[str, sa.ColumnElement[Any]] = {
     "path": matching.PATH,
@@ -40,7 +40,7 @@ _NUMBERS: dict[str, sa.ColumnElement[Any]] = {
     "height": contents.c.height,
     "megapixels": matching.MEGAPIXELS,
     "bytes": files.c.size,
-    "id": vectors.c.id,
+    "id": contents.c.id,
 }
 _ORDER: dict[str, Callable[[Any, Any], Condition]] = {
     "=": operator.eq,

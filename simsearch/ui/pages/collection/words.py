@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from simsearch.records import IndexInfo, IndexReport, VerifyReport, ViewInfo
 from simsearch.report.duplicates.words import counted
+from simsearch.report.lines import tiles_line
 from simsearch.report.names import visible
 from simsearch.ui.look import size_of
 
@@ -18,15 +19,15 @@ STATES = {
 }
 
 
-def searched(view: ViewInfo) -> str:
-    """How the index is searched and how well that finds, in words."""
+def searched(view: ViewInfo, what: str = "photo") -> str:
+    """How the index is searched and how well that finds, in words; `what` is compared, in the singular."""
     if view.kind == "exact":
         words = "exact: every photo is compared, so nothing is missed"
     else:
         recall = view.robust_recall if view.robust else view.recall
         words = f"{view.kind}: finds {100 * recall:.1f} % of the ten most alike, measured on its own photos"
         if view.tail:
-            words += f"; {counted(view.tail, 'newer photo')} compared one by one beside it"
+            words += f"; {counted(view.tail, f'newer {what}')} compared one by one beside it"
     return words + ("; scores are centred on the collection" if view.center else "")
 
 
@@ -35,7 +36,8 @@ def facts(info: IndexInfo) -> list[tuple[str, str]]:
     return [
         ("Model", f"{info.model}, {info.dim:,} numbers a photo"),
         ("Why this model", info.fallback or ""),
-        ("Search", searched(info.view)),
+        ("Tiles", tiles_line(info)),
+        ("Search", searched(info.view, "photo" if info.tiles is None else "vector")),
         ("Folder of the index", info.index),
         ("Size on disk", size_of(info.bytes)),
         ("Format", str(info.format)),
