@@ -51,9 +51,7 @@ def layouts(folder: Path, embedder: Embedder) -> Report:
         rows.append((name, vectors.shape[1], *(f"{100 * rate:.1f} %" for rate in rates), f"{precision:.4f}"))
     firsts = [f"{kind}, first {count}" for kind in KINDS for count in (1, 5)]
     columns = ("tiles", "vectors a photo", *firsts, "mAP of whole photos")
-    title = (
-        f"Crops of {embedder.spec.backbone} that find their photo among the {len(photos)} of the first half"
-    )
+    title = f"Layouts: crops that find their photo among {len(photos)}, {embedder.spec.backbone}"
     return Report(
         "tiles-layouts",
         f"python -m benchmarks tiles --part layouts --photos {folder.name}",
