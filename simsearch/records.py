@@ -95,9 +95,9 @@ class Hit:
 
     `path` is absolute; `copies` are further files with the same bytes; `id` never changes. `one_in`: one in
     so many pairs of the collection's own pictures scores as high, which means the same in every collection;
-    None where the index does not know yet, and at most the number of pairs that were compared. `part` is the
-    tile of the picture that the score is of (left, top, width, height in its upright pixels); None is the
-    whole.
+    None where the index does not know yet and for tiles, and at most the number of pairs that were compared.
+    `part` is the tile of the picture that the score is of (left, top, width, height in its upright pixels);
+    None is the whole.
     """
 
     path: str

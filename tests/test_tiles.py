@@ -287,6 +287,17 @@ def test_answers_of_whole_pictures_are_those_of_an_index_without_tiles(real: Rea
             assert all(hit.part is None for hit in hits)
 
 
+def test_how_rare_a_score_is_is_told_of_wholes(real: Real) -> None:
+    crop = crop_of(real.photos / "coffee.png", (0.25, 0.25, 0.5, 0.5))
+    with Searcher(real.tiled) as searcher:
+        hits = searcher.query_bytes(crop, options=QueryOptions(k=14)).hits
+        assert hits[0].part is not None
+        assert all((hit.one_in is None) == (hit.part is not None) for hit in hits)
+        rare = searcher.query_bytes(crop, options=QueryOptions(k=14, one_in=3)).hits
+        assert rare
+        assert all(hit.part is None and hit.one_in is not None and hit.one_in >= 3 for hit in rare)
+
+
 def test_info_tells_of_tiles(real: Real) -> None:
     told = json.loads(simsearch("info", "-i", real.tiled, "--json").stdout)
     assert told["tiles"] == {"grids": [[500, 3]], "each": 9, "photos": 14}

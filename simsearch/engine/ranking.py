@@ -37,7 +37,8 @@ class Wanted:
         center: scores are cosines of centred vectors; None is as the index is set.
         photos: only photos that this filter lets through; `path` of a hit is a file that fulfils it.
         diverse: the balance of relevance and variety by which the best 500 are ordered anew, 0 to 1.
-        one_in: only scores that at most one in so many pairs of the collection reaches.
+        one_in: only scores that at most one in so many pairs of the collection reaches; these are pairs of
+            whole photos, so that tiles then play no part.
         tiles: whether a photo is also found by its tiles, where the index has them; its score is then the
             highest of all its parts.
     """
@@ -73,9 +74,8 @@ def rank(
     rarity = snapshot.rarity[_centres(snapshot, wanted)]
     if wanted.one_in is not None:
         least = cut_of(rarity, wanted.one_in)
-        wanted = replace(
-            wanted, min_score=least if wanted.min_score is None else max(least, wanted.min_score)
-        )
+        least = least if wanted.min_score is None else max(least, wanted.min_score)
+        wanted = replace(wanted, min_score=least, tiles=False)
     wanted = replace(wanted, allowed=_allowed_rows(connection, snapshot, wanted))
     if wanted.diverse is None:
         answers = _best(connection, segments, snapshot, queries, wanted)
@@ -85,7 +85,11 @@ def rank(
         answers = [_varied(connection, segments, hits, wanted, mean) for hits in best]
     if rarity is None:
         return answers
-    return [tuple(replace(hit, one_in=rarity.one_in(hit.score)) for hit in hits) for hits in answers]
+    # Pairs of whole photos were compared: they say nothing of the best of several parts.
+    return [
+        tuple(hit if hit.part else replace(hit, one_in=rarity.one_in(hit.score)) for hit in hits)
+        for hits in answers
+    ]
 
 
 def _allowed_rows(connection: sa.Connection, snapshot: Snapshot, wanted: Wanted) -> Ids | None:

@@ -26,7 +26,8 @@ class QueryOptions:
         plus, minus: further examples to be like and to be unlike, see
             `simsearch.engine.queries.examples.rocchio`; their own files are no hits either.
         box: the region of the query's picture to ask by.
-        one_in: only hits that score as at most one in so many pairs of the collection's own pictures do.
+        one_in: only hits that score as at most one in so many pairs of the collection's own pictures do; it
+            leaves tiles out.
         tiles: whether photos are also found by their tiles, where the index has them.
 
     Raises QueryInvalid for a negative offset, another balance, and one in less than one.
