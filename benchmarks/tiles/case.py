@@ -59,7 +59,8 @@ def tiles(photos: Path, weights: Path | None, part: str, target: Path | None) ->
     )
     note = (
         "200 crops (seed 17) of the photo's own aspect, saved as JPEG of quality 90, among the 500 photos of "
-        "the half that no layout was chosen on. mAP: each photo asks for the others of its class."
+        "the half that no layout was chosen on. mAP: each photo asks for the others of its class. Scores are "
+        "plain cosines (--no-center)."
     )
     tables = (
         Table("Crops that find their photo", columns, tuple(found), note),
@@ -96,7 +97,7 @@ def _rates(searcher: Searcher, photos: list[Path], share: float, tiled: bool) ->
     """The share of crops whose photo is the first hit, and among the first five."""
     ranks = []
     for crop in crops_of(photos, share):
-        hits = searcher.query_bytes(crop.data, options=QueryOptions(k=PLACES, tiles=tiled)).hits
+        hits = searcher.query_bytes(crop.data, options=QueryOptions(k=PLACES, center=False, tiles=tiled)).hits
         names = [os.path.basename(hit.path) for hit in hits]
         ranks.append(names.index(crop.photo.name) if crop.photo.name in names else PLACES)
     return ranks.count(0) / len(ranks), sum(rank < PLACES for rank in ranks) / len(ranks)
@@ -107,7 +108,7 @@ def _precision(index: Index, tiled: bool) -> float:
     places = {photo.id: place for place, photo in enumerate(known)}
     vectors = index.vectors(list(places))
     scores = np.full((len(known), len(known)), -np.inf, dtype=np.float32)
-    for place, hits in enumerate(index.rank(vectors, Wanted(k=len(known), tiles=tiled))):
+    for place, hits in enumerate(index.rank(vectors, Wanted(k=len(known), center=False, tiles=tiled))):
         for hit in hits:
             scores[place, places[hit.id]] = hit.score
     return mean_average_precision(scores, np.array([class_of(Path(photo.paths[0])) for photo in known]))
