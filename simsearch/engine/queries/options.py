@@ -28,6 +28,8 @@ class QueryOptions:
         box: the region of the query's picture to ask by.
         one_in: only hits that score as at most one in so many pairs of the collection's own pictures do.
         tiles: whether photos are also found by their tiles, where the index has them.
+        expand: so many of the best answers join the query, and with it ask again; 0 is none. Scores are then
+            cosines with all of them together.
 
     Raises QueryInvalid for a negative offset, another balance, and one in less than one.
     """
@@ -45,6 +47,7 @@ class QueryOptions:
     box: Box | None = None
     one_in: int | None = None
     tiles: bool = True
+    expand: int = 0
 
     def __post_init__(self) -> None:
         if self.offset < 0:
