@@ -12,6 +12,7 @@ from benchmarks.centring.case import centring
 from benchmarks.dedup.case import dedup
 from benchmarks.docs.page import docs
 from benchmarks.indexing.case import indexing
+from benchmarks.levers.case import levers
 from benchmarks.precision.case import precision
 from benchmarks.search.command import search
 from benchmarks.startup.case import startup
@@ -28,6 +29,7 @@ main.add_command(search)
 main.add_command(startup)
 main.add_command(precision)
 main.add_command(centring)
+main.add_command(levers)
 main.add_command(tiles)
 main.add_command(backbones)
 main.add_command(categories)

@@ -97,7 +97,8 @@ class Hit:
     so many pairs of the collection's own pictures scores as high, which means the same in every collection;
     None where the index does not know yet and for tiles, and at most the number of pairs that were compared.
     `part` is the tile of the picture that the score is of (left, top, width, height in its upright pixels);
-    None is the whole.
+    None is the whole. `points` is how many points of query and picture agree on a place, where that was
+    looked at.
     """
 
     path: str
@@ -108,6 +109,7 @@ class Hit:
     copies: tuple[str, ...] = ()
     one_in: int | None = None
     part: tuple[int, int, int, int] | None = None
+    points: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks.__main__ import main
-from benchmarks.docs.page import PAGE, page
+from benchmarks.docs.page import pages
 from benchmarks.indexing.photos import gather, make_crops, make_large, pick
 from benchmarks.indexing.ratios import Rounds, Speed, figures, tables
 from benchmarks.peers import environments
@@ -28,8 +28,9 @@ from benchmarks.startup.made import vectors
 TABLE = Table("Title", ("what", "rate", "count"), (("a|b", 0.91234, 1000), ("c", None, 7)), "A note.")
 
 
-def test_page_is_what_the_results_give() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m benchmarks docs"
+def test_pages_are_what_the_results_give() -> None:
+    for target, whole in pages().items():
+        assert target.read_text(encoding="utf-8") == whole, "run: python -m benchmarks docs"
 
 
 def test_results_name_no_place_of_a_machine() -> None:
@@ -85,13 +86,13 @@ def test_a_report_comes_back_from_its_file(tmp_path: Path, capsys: pytest.Captur
     assert plain(TABLE) in capsys.readouterr().out
     text = tmp_path / "page.md"
     text.write_text("Before\n\n<!-- results: one -->\n\n<!-- results: two -->\n")
-    written = page(text, tmp_path / "results")
+    written = pages({text: tmp_path}, tmp_path / "results")[tmp_path]
     assert markdown(TABLE) in written
     assert f"`python -m benchmarks one`, {whole['date']}; " in written
     assert written.endswith("\n*Not measured yet.*\n")
     text.write_text("No place.\n")
-    with pytest.raises(ValueError, match="no line for the results of one"):
-        page(text, tmp_path / "results")
+    with pytest.raises(ValueError, match="line for the results of one"):
+        pages({text: tmp_path}, tmp_path / "results")
 
 
 def test_a_child_is_charged_for_its_own_children() -> None:

@@ -113,7 +113,7 @@ def test_json_of_queries_is_a_list_with_an_entry_for_each() -> None:
     value = json.loads(machine.to_json([result("/a"), result()]))
     assert [entry["query"] for entry in value] == ["/q.jpg", "/q.jpg"]
     hit = set(value[0]["hits"][0])
-    assert hit == {"path", "score", "id", "width", "height", "copies", "one_in", "part"}
+    assert hit == {"path", "score", "id", "width", "height", "copies", "one_in", "part", "points"}
     assert value[1]["hits"] == []
     assert json.loads(machine.to_json([])) == []
 

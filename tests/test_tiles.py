@@ -556,9 +556,9 @@ def test_parts_in_reports_by_hand() -> None:
         "2  0.8000  11  400 x 200                 /p/whole.jpg",
     ]
     assert b"".join(to_csv([result])).splitlines() == [
-        b"query,rank,path,score,id,width,height,copies,one_in,part",
-        b'/q.jpg,1,/p/wide.jpg,0.9,1,400,200,[],,"100,0,200,100"',
-        b"/q.jpg,2,/p/whole.jpg,0.8,11,400,200,[],,",
+        b"query,rank,path,score,id,width,height,copies,one_in,part,points",
+        b'/q.jpg,1,/p/wide.jpg,0.9,1,400,200,[],,"100,0,200,100",',
+        b"/q.jpg,2,/p/whole.jpg,0.8,11,400,200,[],,,",
     ]
     page = query_page([result], {"/p/wide.jpg": b"jpeg", "/p/whole.jpg": b"jpeg"})
     # In a square of 400 the picture begins at 100 from the top.

@@ -1,38 +1,43 @@
-"""Writes docs/benchmarks.md: python -m benchmarks docs
+"""Writes docs/benchmarks.md and docs/quality.md: python -m benchmarks docs
 
-The text stands beside this module in page.md. A line "<!-- results: CASE -->" there becomes the tables of
-results/CASE.json, with the command, the day and the machine that they come from.
+Their texts stand beside this module in page.md and quality.md. A line "<!-- results: CASE -->" there becomes
+the tables of results/CASE.json, with the command, the day and the machine that they come from.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from benchmarks.report import RESULTS, load, markdown
 
-TEXT = Path(__file__).with_name("page.md")
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+HERE, DOCS = Path(__file__).parent, Path(__file__).resolve().parents[2] / "docs"
+PAGES = {HERE / "page.md": DOCS / "benchmarks.md", HERE / "quality.md": DOCS / "quality.md"}
 SLOT = re.compile(r"^<!-- results: ([\w-]+) -->$", re.MULTILINE)
 NOT_YET = "*Not measured yet.*"
 
 
 @click.command("docs")
 def docs() -> None:
-    """Write docs/benchmarks.md from the results that are kept and the text beside them."""
-    PAGE.write_text(page(), encoding="utf-8")
+    """Write docs/benchmarks.md and docs/quality.md from the kept results and the texts."""
+    for target, whole in pages().items():
+        target.write_text(whole, encoding="utf-8")
 
 
-def page(text: Path = TEXT, results: Path = RESULTS) -> str:
-    """The whole of docs/benchmarks.md. Raises ValueError for results that the text has no place for."""
-    template = text.read_text(encoding="utf-8")
-    slots = SLOT.findall(template)
-    homeless = sorted({path.stem for path in results.glob("*.json")} - set(slots))
+def pages(texts: Mapping[Path, Path] = PAGES, results: Path = RESULTS) -> dict[Path, str]:
+    """The whole of each page, by its place. Raises ValueError for results that no text has a place for."""
+    templates = {target: text.read_text(encoding="utf-8") for text, target in texts.items()}
+    slots = {slot for template in templates.values() for slot in SLOT.findall(template)}
+    homeless = sorted({path.stem for path in results.glob("*.json")} - slots)
     if homeless:
-        raise ValueError(f"{text.name} has no line for the results of {', '.join(homeless)}")
-    return SLOT.sub(lambda slot: section(results / f"{slot[1]}.json"), template)
+        raise ValueError(f"No text has a line for the results of {', '.join(homeless)}")
+    return {
+        target: SLOT.sub(lambda slot: section(results / f"{slot[1]}.json"), template)
+        for target, template in templates.items()
+    }
 
 
 def section(path: Path) -> str:

@@ -19,6 +19,7 @@ from simsearch.cli.querying.arguments import (
     wrong_usage,
 )
 from simsearch.cli.querying.asking import Asked, looked_at
+from simsearch.cli.querying.bundles import Levers, Output, lever_options, output_options
 
 if TYPE_CHECKING:
     from simsearch.engine.search import Searcher
@@ -100,15 +101,8 @@ Names = tuple[str, ...]
     show_default=True,
     help="In an index with tiles: find photos by all their parts, or as wholes alone.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "jsonl", "csv", "paths"]),
-    help="What to write to stdout. [default: table]",
-)
-@click.option("-0", "--null", is_flag=True, help="With --format paths: a NUL after each path, for xargs -0.")
-@click.option("--html", metavar="FILE", help="Also write a page with the pictures.")
-@click.option("--open", "browse", is_flag=True, help="Open that page in the browser.")
+@lever_options
+@output_options
 @common_options
 def command(
     common: Common,
@@ -131,10 +125,8 @@ def command(
     formats: Names,
     diverse: float | None,
     parts: str,
-    form: str | None,
-    null: bool,
-    html: str | None,
-    browse: bool,
+    levers: Levers,
+    output: Output,
 ) -> None:
     """Find the photos that look most like each IMAGE.
 
@@ -144,8 +136,8 @@ def command(
     --plus and --minus are added to each IMAGE, and their files are no hits. What --where, --label, --folder,
     --since, --until and --type say has to hold all together.
     """
-    form = form_of(form, common, null)
-    check_page(html)
+    form = form_of(output.form, common, output.null)
+    check_page(output.html)
     _check_queries(images, ids, label, one_in)
     from simsearch.engine.queries.filters import PhotoFilter
     from simsearch.engine.search import QueryOptions, Searcher
@@ -161,13 +153,14 @@ def command(
             box=box(crop),
             one_in=one_in,
             tiles=parts == "all",
+            expand=levers.expand,
         )
     with Searcher(common.index, note=note) as searcher:
-        asked = Asked(searcher, looked_at(searcher, options))
+        asked = Asked(searcher, looked_at(searcher, options), levers.geometry)
         results: Iterable[QueryResult] = asked.answers(images, ids)
-        if html is not None or browse:
-            results = _write_page(list(results), searcher, asked.pictures, html, browse)
-        _print(results, form, null)
+        if output.html is not None or output.browse:
+            results = _write_page(list(results), searcher, asked.pictures, output)
+        _print(results, form, output.null)
     if asked.failed:
         raise click.exceptions.Exit(1)
 
@@ -203,8 +196,7 @@ def _write_page(
     results: Sequence[QueryResult],
     searcher: Searcher,
     pictures: dict[str, str | bytes],
-    html: str | None,
-    browse: bool,
+    output: Output,
 ) -> Sequence[QueryResult]:
     """Write the page; the results are given back."""
     from simsearch.report.html import query_page
@@ -213,5 +205,5 @@ def _write_page(
     shown.update((hit.path, hit.path) for result in results for hit in result.hits)
     thumbnails = {name: data for name, source in shown.items() if (data := searcher.thumbnail(source))}
     subtitle = f"Index {searcher.index.path}, {searcher.index.spec.backbone}"
-    write_page([query_page(results, thumbnails, subtitle=subtitle)], html, browse, "hits.html")
+    write_page([query_page(results, thumbnails, subtitle=subtitle)], output.html, output.browse, "hits.html")
     return results

@@ -163,7 +163,19 @@ class Searcher:
             one_in=options.one_in,
             tiles=options.tiles,
         )
+        if options.expand:
+            vector = self._expanded(vector, options.expand, wanted)
         return self.index.rank(vector[None], wanted)[0][options.offset :]
+
+    def _expanded(self, vector: Vectors, count: int, wanted: Wanted) -> Vectors:
+        """The vector in the middle of a query and of its best answers, of whatever photo.
+
+        Average query expansion: Chum et al., https://doi.org/10.1109/ICCV.2007.4408891
+        """
+        near = self.index.rank(vector[None], Wanted(count, without=wanted.without, center=wanted.center))[0]
+        rows = [vector, *self.index.vectors([hit.id for hit in near])] if near else [vector]
+        blended = np.sum(rows, axis=0, dtype=np.float64)
+        return np.asarray(blended / np.linalg.norm(blended), dtype=np.float32)
 
     def thumbnail(self, picture: str | bytes, side: int = 256) -> bytes | None:
         """JPEG bytes of a small upright picture, given by path or by its bytes; None where it cannot be read.

@@ -15,7 +15,19 @@ from simsearch.report.lines import part_of
 if TYPE_CHECKING:
     from simsearch.records import QueryResult, VerifyReport
 
-CSV_COLUMNS = ("query", "rank", "path", "score", "id", "width", "height", "copies", "one_in", "part")
+CSV_COLUMNS = (
+    "query",
+    "rank",
+    "path",
+    "score",
+    "id",
+    "width",
+    "height",
+    "copies",
+    "one_in",
+    "part",
+    "points",
+)
 
 
 def to_json(value: Any) -> bytes:
@@ -47,7 +59,7 @@ def to_csv(results: Iterable[QueryResult]) -> Iterator[bytes]:
     for result in results:
         for rank, hit in enumerate(result.hits, start=1):
             copies = json.dumps(hit.copies, ensure_ascii=True)
-            facts = (hit.id, hit.width, hit.height, copies, hit.one_in, part_of(hit))
+            facts = (hit.id, hit.width, hit.height, copies, hit.one_in, part_of(hit), hit.points)
             yield csv_line((result.query, rank, hit.path, repr(hit.score), *facts))
 
 

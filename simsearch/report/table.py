@@ -34,21 +34,25 @@ def query_table(result: QueryResult, screen: Screen = PLAIN) -> str:
     """The hits of one query under its name, best first, with the files that hold the same bytes.
 
     Next to the score stands how rare it is among the pairs of the collection, where that is known. Where a
-    part of a photo is what matched, a column tells which.
+    part of a photo is what matched, a column tells which; where points were compared, one how many agree.
     """
     rare = [("pairs so alike", "right")] if any(hit.one_in is not None for hit in result.hits) else []
     parts = [("part", "right")] if any(hit.part for hit in result.hits) else []
+    seen = [("points", "right")] if any(hit.points is not None for hit in result.hits) else []
     table = new_table(
-        *(("#", "right"), ("score", "right"), *rare, ("id", "right"), ("size", "right"), *parts),
+        *(("#", "right"), ("score", "right"), *rare, *seen, ("id", "right"), ("size", "right"), *parts),
         ("path", "left"),
     )
     for rank, hit in enumerate(result.hits, start=1):
         size = f"{hit.width} x {hit.height}"
         rarity = [rarity_words(hit.one_in)] if rare else []
+        rarity += ["" if hit.points is None else str(hit.points)] if seen else []
         part = [part_of(hit)] if parts else []
         table.add_row(str(rank), f"{hit.score:.4f}", *rarity, str(hit.id), size, *part, shown_name(hit.path))
         for copy in hit.copies:
-            table.add_row("", "", *[""] * len(rare), "", "copy", *[""] * len(parts), shown_name(copy))
+            table.add_row(
+                "", "", *[""] * len([*rare, *seen]), "", "copy", *[""] * len(parts), shown_name(copy)
+            )
     title = shown_name(result.query, style="bold")
     if not result.hits:
         return render(screen, title, "  nothing matches")

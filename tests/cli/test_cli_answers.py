@@ -211,11 +211,13 @@ def test_the_other_formats(capfd: pytest.CaptureFixture[str]) -> None:
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [line["query"] for line in lines] == ["/q/good", "/q/good2"]
     hit = {"path": "/p/a.jpg", "score": 0.9, "id": 1, "width": 4, "height": 3}
-    assert lines[0]["hits"] == [{**hit, "copies": ["/p/copy.jpg"], "one_in": None, "part": None}]
+    assert lines[0]["hits"] == [
+        {**hit, "copies": ["/p/copy.jpg"], "one_in": None, "part": None, "points": None}
+    ]
     assert run(["query", "good", "--format", "csv", "-k", "1"]) == 0
     assert capfd.readouterr().out.splitlines() == [
-        "query,rank,path,score,id,width,height,copies,one_in,part",
-        '/q/good,1,/p/a.jpg,0.9,1,4,3,"[""/p/copy.jpg""]",,',
+        "query,rank,path,score,id,width,height,copies,one_in,part,points",
+        '/q/good,1,/p/a.jpg,0.9,1,4,3,"[""/p/copy.jpg""]",,,',
     ]
     assert run(["query", "good"]) == 0
     assert "/p/b\\xff.jpg" in capfd.readouterr().out

@@ -47,6 +47,7 @@ SURFACE = {
         ),
         *("--html", "--open", "--center", "--no-center", "--plus", "--minus", "--crop", "--diverse"),
         *("--where", "--label", "--folder", "--since", "--until", "--type", "--parts"),
+        *("--preset", "--expand", "--geometry"),
     },
     "dedup": {
         *("--exact", "--near", "--similar", "--threshold", "--precision", "--within", "--across-folders"),
@@ -150,6 +151,7 @@ def test_the_choices_of_the_manual() -> None:
         "index --precision": ["fp32", "bf16", "int8"],
         "query --format": ["table", "json", "jsonl", "csv", "paths"],
         "query --parts": ["all", "whole"],
+        "query --preset": ["category", "instance", "copy"],
         "dedup --keep": ["resolution", "bytes", "oldest", "metadata"],
         "dedup --format": ["table", "json", "csv", "paths"],
         "dedup --action": ["set-aside", "move", "hardlink", "symlink"],

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from simsearch.cli.output import note
 from simsearch.errors import NotIndexed, PhotoUnreadable
@@ -27,6 +30,7 @@ class Asked:
 
     searcher: Searcher
     options: QueryOptions
+    geometry: int = 0
     failed: int = 0
     # The file, or on standard input the bytes, behind the name of a query.
     pictures: dict[str, str | bytes] = field(default_factory=dict)
@@ -40,6 +44,8 @@ class Asked:
             from simsearch.engine.labels.asking import photos_labelled
 
             yield photos_labelled(self.searcher.index, labels, self.options)
+        if self.geometry and self.options.box is not None:
+            raise click.UsageError("--geometry looks at whole pictures: leave out --crop or --geometry.")
         queries: list[str | int] = [*images, *ids]
         for query in queries:
             try:
@@ -49,16 +55,33 @@ class Asked:
                 note(f"Error: {exc}")
 
     def _answer(self, query: str | int) -> QueryResult:
+        wanted = self.options
+        if self.geometry:
+            # All that may be shown is looked at, whichever page is shown in the end.
+            wanted = replace(wanted, k=max(self.geometry, wanted.k + wanted.offset), offset=0)
+        result = self._found(query, wanted)
+        if not self.geometry:
+            return result
+        from simsearch.dedup.stages.reranking import GeometricRanking
+
+        source = self.pictures[result.query]
+        picture = source if isinstance(source, bytes) else Path(source)
+        with GeometricRanking(self.searcher.index) as ranking:
+            first = ranking(picture, result.hits[: self.geometry])
+        hits = (*first, *result.hits[self.geometry :])
+        return replace(result, hits=hits[self.options.offset :][: self.options.k])
+
+    def _found(self, query: str | int, options: QueryOptions) -> QueryResult:
         if isinstance(query, int):
-            result = self.searcher.query_id(query, self.options)
+            result = self.searcher.query_id(query, options)
             self.pictures[result.query] = self.searcher.index.paths_of(query)[0]
         elif query == "-":
             data = sys.stdin.buffer.read()
             if not data:
                 raise PhotoUnreadable("There is nothing on standard input; - reads a picture from there.")
-            result = self.searcher.query_bytes(data, "-", self.options)
+            result = self.searcher.query_bytes(data, "-", options)
             self.pictures[result.query] = data
         else:
-            result = self.searcher.query_path(query, self.options)
+            result = self.searcher.query_path(query, options)
             self.pictures[result.query] = result.query
         return result

@@ -29,6 +29,8 @@ class QueryOptions:
         one_in: only hits that score as at most one in so many pairs of the collection's own pictures do; it
             leaves tiles out.
         tiles: whether photos are also found by their tiles, where the index has them.
+        expand: so many of the best answers join the query, and with it ask again; 0 is none. Scores are then
+            cosines with all of them together.
 
     Raises QueryInvalid for a negative offset, another balance, and one in less than one.
     """
@@ -46,6 +48,7 @@ class QueryOptions:
     box: Box | None = None
     one_in: int | None = None
     tiles: bool = True
+    expand: int = 0
 
     def __post_init__(self) -> None:
         if self.offset < 0:

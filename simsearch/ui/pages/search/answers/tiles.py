@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from simsearch.records import Hit, QueryResult
 from simsearch.report import machine
-from simsearch.report.lines import part_of
+from simsearch.report.lines import part_of, rarity_words
 from simsearch.report.names import visible
 from simsearch.ui.look import size_of
 from simsearch.ui.pages.search.answers.facts import Shot, shots
@@ -60,14 +60,18 @@ def _tile(lib: Library, shot: Shot | None, hit: Hit | None) -> Tile:
         name=name_of(paths[0]),
         path=visible(paths[0]),
         copied=_as_text(paths[0]),
-        facts=" · ".join(filter(None, (facts_line(shot) if shot is not None else "", _matched(hit)))),
+        facts=" · ".join(filter(None, (facts_line(shot) if shot is not None else "", *_matched(hit)))),
         score=f"{hit.score:.3f}" if hit is not None else "",
         copies=tuple(visible(path) for path in paths[1:]),
     )
 
 
-def _matched(hit: Hit | None) -> str:
-    return f"by its part {part_of(hit)}" if hit is not None and hit.part is not None else ""
+def _matched(hit: Hit | None) -> tuple[str, ...]:
+    """How rare such a score is here, and the part that matched, as far as they are known."""
+    if hit is None:
+        return ()
+    rare = f"as alike as {rarity_words(hit.one_in)} pairs" if hit.one_in is not None else ""
+    return rare, f"by its part {part_of(hit)}" if hit.part is not None else ""
 
 
 def _as_text(path: str) -> str:

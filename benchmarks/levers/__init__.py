@@ -1,0 +1,1 @@
+"""What raises the quality of answers: inputs, poolings, vectors and re-ranking, set by set."""
