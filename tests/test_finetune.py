@@ -387,7 +387,11 @@ def test_only_the_same_training_is_gone_on_with(tmp_path: Path) -> None:
 # What the file tells of itself
 
 
-def test_a_checkpoint_tells_how_its_pictures_are_prepared(tmp_path: Path, learner: Learner) -> None:
+def test_a_checkpoint_tells_how_its_pictures_are_prepared(
+    tmp_path: Path, learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is imported would be known to every later test of this process.
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     from simsearch.training.checkpoint import write_checkpoint
 
     recipe = Recipe(LITE, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 200, 192, "bilinear")
@@ -401,6 +405,9 @@ def test_a_checkpoint_tells_how_its_pictures_are_prepared(tmp_path: Path, learne
         "bilinear",
     )
     assert resolve(ModelChoice("mine")).spec.resize == 200
+    # `index --weights` needs no --model with it.
+    told = resolve(ModelChoice(weights=str(tmp_path / "a.safetensors"))).spec
+    assert (told.backbone, told.resize, told.crop) == (LITE, 200, 192)
 
 
 @pytest.mark.parametrize(

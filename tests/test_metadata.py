@@ -168,9 +168,9 @@ def test_what_lies_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
     path.write_bytes(data[:-12] + late + data[-12:])
     assert read(str(path)).tags == ("Oma",)
     path.write_bytes(data[:33] + b"\0\0\0\0teSt\0\0\0\0" * 2_000_000)
-    began = time.monotonic()
+    began = time.process_time()
     assert read(str(path)) == Metadata()
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_the_sidecar_goes_before_the_picture(jpeg: Callable[..., str], tmp_path: Path) -> None:
@@ -238,9 +238,9 @@ def test_what_cameras_write_by_themselves_is_no_caption(jpeg: Callable[..., str]
 )
 def test_hostile_xmp_says_nothing_and_soon(data: bytes, jpeg: Callable[..., str]) -> None:
     path = jpeg("a.jpg", sidecar=data)
-    began = time.monotonic()
+    began = time.process_time()
     assert read(path) == Metadata()
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_hostile_numbers_are_no_facts(jpeg: Callable[..., str]) -> None:
@@ -274,9 +274,9 @@ def test_hostile_pictures_say_nothing_harmful(shared_data: Path) -> None:
         paths = [path for path in sorted((shared_data / folder).rglob("*")) if path.is_file()]
         assert paths, folder
         for path in paths:
-            began = time.monotonic()
+            began = time.process_time()
             read(str(path))
-            assert time.monotonic() - began < 2, path.name
+            assert time.process_time() - began < 2, path.name
 
 
 # Forms
