@@ -24,7 +24,7 @@ from simsearch.engine.indexing import index_folder
 from simsearch.engine.maintenance.verify import verify
 from simsearch.engine.snapshot import ViewRecord, file_digest, load_view
 from simsearch.errors import FormatUnknown, IndexDamaged, PhotoUnreadable, SimsearchError
-from simsearch.framing import Framing
+from simsearch.framing import Framing, Tiling
 from simsearch.media import formats, worker
 from simsearch.media.codecs import heif, tiff
 from simsearch.media.decode import DecodeLimits, decode
@@ -34,6 +34,7 @@ from simsearch.storage.segments import HEADER, SegmentHeader, SegmentStore
 
 SUFFIXES = (b"", *(b"." + name for name in (b"jpg", b"tga", b"ico", b"dng", b"jxl", b"tif", b"spi", b"im")))
 FRAMING, LIMITS = Framing(16, 16), DecodeLimits(max_pixels=100_000, max_bytes=1 << 20)
+TILING = Tiling(((500, 3),))
 SETTINGS = ("spec", "view", "end", "rules:1", "max_pixels", "generation", "uuid", "fallback", "weights_path")
 TABLES = ("vectors.npy", "photos.csv", "photos.parquet", "spec.json")
 SMALL = SegmentHeader("0" * 32, "1" * 64, 4)
@@ -74,13 +75,16 @@ def fuzz_worker(data: bytes) -> None:
         file.write_bytes(content)
         sink = io.BytesIO()
         asked = io.BytesIO(struct.pack(">I", 1) + b"g")
-        worker.serve(os.fsencode(file), FRAMING, LIMITS, (asked, sink))
+        tiling = TILING if len(data) % 2 else None
+        worker.serve(os.fsencode(file), (FRAMING, tiling), LIMITS, (asked, sink))
     replies = list(frames(sink.getvalue()))
     kinds = b"".join(reply[:1] for reply in replies)
     assert kinds in (b"N", b"U", b"HU", b"HP"), kinds
     assert (kinds == b"HP") <= (pixels is not None), "the same bytes were decoded once and not twice"
     if kinds == b"HP" and pixels is not None:
-        assert replies[1].endswith(pixels.tobytes())
+        told = replies[1][5 + int.from_bytes(replies[1][1:5], "big") :]
+        assert told.startswith(pixels.tobytes())
+        assert len(told) == pixels.nbytes * (1 if tiling is None else 1 + len(tiling))
 
 
 def frames(stream: bytes) -> Iterator[bytes]:
