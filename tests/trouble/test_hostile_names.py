@@ -183,7 +183,8 @@ def commands(photos: Photos, place: Path) -> dict[str, tuple[str | os.PathLike[s
         "remove": ("remove", gone, "-i", photos.index, "--dry-run"),
         "weights": ("index", photos.root, "-i", place / "w", "--weights", gone, "--model", "resnet50"),
         "model": ("index", photos.root, "-i", place / "w", "--model", gone),
-        "usage": ("info", gone),
+        "usage": ("compact", gone),
+        "info of a photo": ("info", gone, "-i", photos.index),
         "option": ("info", f"--{os.fsdecode(ESCAPES[1])}"),
         "command": (os.fsdecode(ESCAPES[0]),),
     }
@@ -192,6 +193,7 @@ def commands(photos: Photos, place: Path) -> dict[str, tuple[str | os.PathLike[s
 KINDS = [
     *("index", "index a hostile place", "query", "query what is broken", "query what is gone", "info"),
     *("info --skipped", "verify --deep", "no index there", "remove", "weights", "model", "usage", "option"),
+    "info of a photo",
     "command",
 ]
 
