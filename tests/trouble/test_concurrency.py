@@ -211,8 +211,8 @@ database.next_generation = stop
 config = IndexingConfig(choice=ModelChoice(model="efficientnet_lite0"), batch_size=8, commit_photos=16)
 print(index_folder(sys.argv[1], sys.argv[2], config).embedded, flush=True)
 """
-# The first writes make the index, name its weights and its root, and say that labels are kept; the fifth commits the
-# first 16 photos.
+# The first writes make the index, name its weights and its root, and say that labels are kept; the fifth
+# commits the first 16 photos.
 SECOND_COMMIT = 6
 
 
