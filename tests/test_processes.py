@@ -52,7 +52,7 @@ def many(tmp_path: Path) -> Path:
 def test_queries_are_right_throughout_while_another_process_indexes(many: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     writer = start("index", many, "-i", index, *LITE0, "-q")
-    wait_for(lambda: count(index) > 0)
+    wait_for(lambda: count(index) >= 10)
     sizes = set()
     with Index.open(index) as reader:
         query = reader.vectors([1])
