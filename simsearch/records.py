@@ -95,7 +95,7 @@ class Hit:
 
     `path` is absolute; `copies` are further files with the same bytes; `id` never changes. `one_in`: one in
     so many pairs of the collection's own pictures scores as high, which means the same in every collection;
-    None where the index does not know yet and for tiles, and at most the number of pairs that were compared.
+    None where the index does not know yet, for tiles and for expanded queries; at most the pairs compared.
     `part` is the tile of the picture that the score is of (left, top, width, height in its upright pixels);
     None is the whole. `points` is how many points of query and picture agree on a place, where that was
     looked at.

@@ -69,7 +69,7 @@ def test_who_shows_the_same_comes_first_and_says_by_how_many_points(shelf: Path,
         found = searcher.query_path(view, QueryOptions(30)).hits
         # The one that is right is put last, so that it is geometry that brings it forward.
         hits = tuple(sorted(found, key=lambda hit: Path(hit.path).name == "coffee.png"))
-        with GeometricRanking(searcher.index) as ranking:
+        with GeometricRanking(searcher.index, 20) as ranking:
             looked = ranking(view, hits)
             again = ranking(view.read_bytes(), looked)
     assert Path(looked[0].path).name == "coffee.png"
@@ -85,7 +85,7 @@ def test_a_photo_that_is_gone_has_no_points(photos: Path, tmp_path: Path, view: 
         (folder / name).write_bytes((photos / "originals" / name).read_bytes())
     index_folder(folder, tmp_path / "index", LITE0)
     (folder / "coffee.png").unlink()
-    with Searcher(tmp_path / "index") as searcher, GeometricRanking(searcher.index) as ranking:
+    with Searcher(tmp_path / "index") as searcher, GeometricRanking(searcher.index, 20) as ranking:
         looked = ranking(view, searcher.query_path(view).hits)
     assert {Path(hit.path).name: hit.points for hit in looked}["coffee.png"] == 0
 
@@ -103,5 +103,20 @@ def test_the_command(shelf: Path, view: Path, tmp_path: Path) -> None:
     joined = json.loads(simsearch("query", view, "-i", shelf, "--expand", "5", "--json").stdout)[0]["hits"]
     assert wide == joined
     assert wide[0]["points"] is None
+    assert wide[0]["one_in"] is None
     assert b"leave out --crop" in simsearch(*asked, "--crop", "0,0,.5,.5").stderr
     assert simsearch(*asked, "--crop", "0,0,.5,.5").returncode == 2
+    told = simsearch("query", view, "-i", shelf, "--preset", "category")
+    assert told.stderr == b"--preset category: photos of one object or scene come later than without it.\n"
+    for wrong in (("--label", "%cat%", "--preset", "copy"), (view, "--expand", "2", "--one-in", "9")):
+        assert simsearch("query", *wrong, "-i", shelf).returncode == 2
+
+
+def test_the_next_page_of_what_was_compared_goes_on(shelf: Path, view: Path) -> None:
+    with Searcher(shelf) as searcher, GeometricRanking(searcher.index, 5) as ranking:
+        whole = searcher.query_path(view, QueryOptions(12)).hits
+        every = (*ranking(view, whole[:5]), *whole[5:])
+        for offset in (0, 3, 8):
+            asked = QueryOptions(3, offset=offset)
+            wide = searcher.query_path(view, ranking.wider(asked)).hits
+            assert ranking.page(view, wide, asked) == every[offset : offset + 3]

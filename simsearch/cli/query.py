@@ -138,7 +138,8 @@ def command(
     """
     form = form_of(output.form, common, output.null)
     check_page(output.html)
-    _check_queries(images, ids, label, one_in)
+    _check_queries(images, ids, label)
+    _check_likeness(bool(images or ids), one_in, levers, crop)
     from simsearch.engine.queries.filters import PhotoFilter
     from simsearch.engine.search import QueryOptions, Searcher
 
@@ -165,13 +166,21 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _check_queries(images: Names, ids: tuple[int, ...], labels: Names, one_in: int | None) -> None:
+def _check_queries(images: Names, ids: tuple[int, ...], labels: Names) -> None:
     if not images and not ids and not labels:
         raise click.UsageError("Give an IMAGE, - for standard input, --id, or --label.")
-    if one_in is not None and not images and not ids:
-        raise click.UsageError("--one-in is about likeness: give an IMAGE or --id with it.")
     if images.count("-") > 1:
         raise click.UsageError("Standard input holds one picture: give - once.")
+
+
+def _check_likeness(asked: bool, one_in: int | None, levers: Levers, crop: str | None) -> None:
+    """What is about likeness wants a picture, and geometry all of it."""
+    if not asked and (one_in is not None or levers.expand or levers.geometry):
+        raise click.UsageError(
+            "--one-in, --preset, --expand and --geometry are about likeness: give an IMAGE or --id with them."
+        )
+    if levers.geometry and crop is not None:
+        raise click.UsageError("--geometry looks at whole pictures: leave out --crop or --geometry.")
 
 
 def _print(results: Iterable[QueryResult], form: str, null: bool) -> None:

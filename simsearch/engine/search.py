@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -165,7 +166,9 @@ class Searcher:
         )
         if options.expand:
             vector = self._expanded(vector, options.expand, wanted)
-        return self.index.rank(vector[None], wanted)[0][options.offset :]
+        hits = self.index.rank(vector[None], wanted)[0][options.offset :]
+        # A score with several pictures at once has no place among those of pairs.
+        return tuple(replace(hit, one_in=None) for hit in hits) if options.expand else hits
 
     def _expanded(self, vector: Vectors, count: int, wanted: Wanted) -> Vectors:
         """The vector in the middle of a query and of its best answers, of whatever photo.

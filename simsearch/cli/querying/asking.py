@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
 
 from simsearch.cli.output import note
 from simsearch.errors import NotIndexed, PhotoUnreadable
 
 if TYPE_CHECKING:
+    from simsearch.dedup.stages.reranking import GeometricRanking
     from simsearch.engine.search import QueryOptions, Searcher
     from simsearch.records import QueryResult
 
@@ -44,32 +44,29 @@ class Asked:
             from simsearch.engine.labels.asking import photos_labelled
 
             yield photos_labelled(self.searcher.index, labels, self.options)
-        if self.geometry and self.options.box is not None:
-            raise click.UsageError("--geometry looks at whole pictures: leave out --crop or --geometry.")
         queries: list[str | int] = [*images, *ids]
-        for query in queries:
-            try:
-                yield self._answer(query)
-            except (PhotoUnreadable, NotIndexed, RegionOutside) as exc:
-                self.failed += 1
-                note(f"Error: {exc}")
+        with self._ranking() as ranking:
+            for query in queries:
+                try:
+                    yield self._answer(query, ranking)
+                except (PhotoUnreadable, NotIndexed, RegionOutside) as exc:
+                    self.failed += 1
+                    note(f"Error: {exc}")
 
-    def _answer(self, query: str | int) -> QueryResult:
-        wanted = self.options
-        if self.geometry:
-            # All that may be shown is looked at, whichever page is shown in the end.
-            wanted = replace(wanted, k=max(self.geometry, wanted.k + wanted.offset), offset=0)
-        result = self._found(query, wanted)
+    def _ranking(self) -> AbstractContextManager[GeometricRanking | None]:
         if not self.geometry:
-            return result
+            return nullcontext()
         from simsearch.dedup.stages.reranking import GeometricRanking
 
+        return GeometricRanking(self.searcher.index, self.geometry)
+
+    def _answer(self, query: str | int, ranking: GeometricRanking | None) -> QueryResult:
+        if ranking is None:
+            return self._found(query, self.options)
+        result = self._found(query, ranking.wider(self.options))
         source = self.pictures[result.query]
         picture = source if isinstance(source, bytes) else Path(source)
-        with GeometricRanking(self.searcher.index) as ranking:
-            first = ranking(picture, result.hits[: self.geometry])
-        hits = (*first, *result.hits[self.geometry :])
-        return replace(result, hits=hits[self.options.offset :][: self.options.k])
+        return replace(result, hits=ranking.page(picture, result.hits, self.options))
 
     def _found(self, query: str | int, options: QueryOptions) -> QueryResult:
         if isinstance(query, int):

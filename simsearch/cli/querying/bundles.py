@@ -55,12 +55,15 @@ def lever_options(function: Command) -> Command:
     def with_levers(
         *arguments: Any, preset: str | None, expand: int | None, geometry: int | None, **options: Any
     ) -> None:
+        from simsearch.cli.output import note
         from simsearch.engine.queries.presets import PRESETS, Preset
 
         chosen = PRESETS[preset] if preset is not None else Preset()
         levers = Levers(
             chosen.expand if expand is None else expand, chosen.geometry if geometry is None else geometry
         )
+        if chosen.harms and not options["quiet"]:
+            note(f"--preset {preset}: {chosen.harms}.")
         function(*arguments, levers=levers, **options)
 
     return with_levers

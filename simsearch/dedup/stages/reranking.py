@@ -16,6 +16,7 @@ from simsearch.dedup.verify.classifier import shipped
 from simsearch.dedup.verify.match import matches, place
 from simsearch.dedup.verify.prepare import Prepared, prepare
 from simsearch.engine.index import Index
+from simsearch.engine.queries.options import QueryOptions
 from simsearch.framing import Fitting
 from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import decode_here
@@ -44,10 +45,10 @@ def agreeing(one: Prepared, other: Prepared) -> int:
 
 
 class GeometricRanking:
-    """Looks at hits of an index point by point; what it finds of a photo is kept with the index."""
+    """Looks at the `count` best hits point by point; what it finds of a photo is kept with the index."""
 
-    def __init__(self, index: Index) -> None:
-        self._index = index
+    def __init__(self, index: Index, count: int) -> None:
+        self._index, self._count = index, count
         self._stack = ExitStack()
         store = self._stack.enter_context(FeatureStore(index.path, shipped().name))
         self._store = store
@@ -61,6 +62,15 @@ class GeometricRanking:
     ) -> None:
         self._store.commit()
         self._stack.close()
+
+    def wider(self, options: QueryOptions) -> QueryOptions:
+        """How to search for the hits that `page` wants: all that are looked at, whichever page is shown."""
+        return replace(options, k=max(self._count, options.k + options.offset), offset=0)
+
+    def page(self, query: bytes | Path, hits: tuple[Hit, ...], options: QueryOptions) -> tuple[Hit, ...]:
+        """Those of the hits of a `wider` search that the options ask for, the first of them ranked anew."""
+        ranked = (*self(query, hits[: self._count]), *hits[self._count :])
+        return ranked[options.offset :][: options.k]
 
     def __call__(self, query: bytes | Path, hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
         """The hits with their `points`: first those with at least 8, most first, then the others as before.

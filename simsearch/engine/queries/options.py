@@ -32,7 +32,7 @@ class QueryOptions:
         expand: so many of the best answers join the query, and with it ask again; 0 is none. Scores are then
             cosines with all of them together.
 
-    Raises QueryInvalid for a negative offset, another balance, and one in less than one.
+    Raises QueryInvalid for what is out of these bounds, and for a rarity of an expanded query.
     """
 
     k: int = 10
@@ -53,6 +53,10 @@ class QueryOptions:
     def __post_init__(self) -> None:
         if self.offset < 0:
             raise QueryInvalid(f"An offset is 0 or more, not {self.offset}.")
+        if self.expand < 0:
+            raise QueryInvalid(f"0 or more answers join a query, not {self.expand}.")
+        if self.expand and self.one_in is not None:
+            raise QueryInvalid("How rare a score is, is told of one picture, not of one with its answers.")
         if self.one_in is not None and self.one_in < 1:
             raise QueryInvalid(f"One in {self.one_in} is no rarity; it is one in 1 or more.")
         if self.diverse is not None and not 0 <= self.diverse <= 1:

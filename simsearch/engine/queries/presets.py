@@ -21,9 +21,7 @@ class Preset:
 
 
 PRESETS = {
-    "category": Preset(
-        expand=5, harms="The photos of one object or scene, and copies, come later than without it."
-    ),
+    "category": Preset(expand=5, harms="photos of one object or scene come later than without it"),
     "instance": Preset(geometry=20),
     "copy": Preset(geometry=20),
 }
