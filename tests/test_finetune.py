@@ -35,7 +35,8 @@ from simsearch.training.pictures.augment import Augmentation
 from simsearch.training.pictures.collection import Collection, read_collection
 from simsearch.training.pictures.frames import Frames
 from simsearch.training.records import FinetuneConfig
-from simsearch.training.retrieval import average_precisions, interval
+from simsearch.training.retrieval import average_precisions
+from simsearch.views.figures import interval
 
 LITE = "efficientnet_lite0"
 

@@ -6,12 +6,11 @@ import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simsearch.engine.index import Index
 from simsearch.paths import text
 from simsearch.quality.collection import Pictures, pictures_of
-from simsearch.quality.ranking import Figures, best, measure
+from simsearch.quality.ranking import best, measure
 from simsearch.quality.records import (
     Answer,
     EvalConfig,
@@ -22,9 +21,9 @@ from simsearch.quality.records import (
 )
 from simsearch.quality.truth import FOLDERS, Names, Truth, in_half, names_of, truth_of
 from simsearch.views.base import Ids
+from simsearch.views.figures import Figures, interval
 
 ALL_UP_TO, SAMPLED = 100_000, 10_000
-DRAWS = 2000
 
 Progress = Callable[[str, int, int], None]
 
@@ -76,7 +75,7 @@ def measured(
         center=center,
         progress=lambda done, total: progress(stage, done, total),
     )
-    means, (low, high) = _means(found), _interval(np.array([each.average_precision for each in found]))
+    means, (low, high) = _means(found), interval(np.array([each.average_precision for each in found]))
     fours = [each for each in found if each.together == 3]
     return EvalReport(
         index=str(pictures.index.path),
@@ -112,15 +111,6 @@ def _means(found: Sequence[Figures]) -> tuple[float, float, float, float]:
     rows = [(f.precision_at_1, f.precision_at_k, f.recall_at_k, f.average_precision) for f in found]
     one, several, recall, average = np.mean(rows, axis=0).tolist()
     return one, several, recall, average
-
-
-def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of the mean (percentile bootstrap); the same at every call."""
-    chance = np.random.default_rng(0)
-    count = len(values)
-    means = [values[chance.integers(0, count, count)].mean() for _ in range(DRAWS)]
-    low, high = np.percentile(means, [2.5, 97.5]).tolist()
-    return low, high
 
 
 def _groups(truth: Truth, queries: Ids, found: Sequence[Figures]) -> tuple[GroupFigures, ...]:

@@ -112,7 +112,7 @@ class EvalReport:
         distractors: pictures that belong to none of these; they can only be wrong answers.
         precision_at_1, precision_at_k: share of right pictures among the best 1 and k answers.
         recall_at_k: share of the right pictures that are among the best k answers.
-        mean_average_precision: see `simsearch.quality.ranking.figures_of`.
+        mean_average_precision: see `simsearch.views.figures.figures_of`.
         low, high: 95 % interval of it, by drawing queries anew (percentile bootstrap, 2,000 draws).
         ns_score: right pictures among the best 4, the query being one, 1..4 (Nistér and Stewénius 2006), over
             the `ns_queries` queries of groups of four; None where there are none.

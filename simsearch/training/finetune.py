@@ -23,7 +23,7 @@ from simsearch.training.learning import Learning
 from simsearch.training.pictures.collection import Collection, read_collection
 from simsearch.training.pictures.frames import Frames
 from simsearch.training.records import ClassCount, Epoch, FinetuneConfig, FinetuneReport
-from simsearch.training.retrieval import interval
+from simsearch.views.figures import interval
 
 SUFFIX = ".safetensors"
 # Room around what the network sees, for parts of it to be cut out.

@@ -15,8 +15,8 @@ from simsearch import Index, SimsearchError
 from simsearch.engine.maintenance.remove import remove
 from simsearch.errors import IndexDamaged, IndexEmpty
 from simsearch.quality import EvalInvalid, EvalOptions, evaluate
-from simsearch.quality.ranking import figures_of
 from simsearch.quality.truth import half_of
+from simsearch.views.figures import figures_of
 
 # a/2 is the closest to a/1 but for b/1, and so on.
 FOUR = {"a/1.png": 0, "a/2.png": 10, "b/1.png": 4, "b/2.png": 50}
