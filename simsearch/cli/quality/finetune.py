@@ -75,7 +75,7 @@ def command(
 
     \b
     simsearch finetune flowers/ --model efficientnet_lite0 --out flowers.safetensors
-    simsearch index Pictures/ -i flowers --model efficientnet_lite0 --weights flowers.safetensors
+    simsearch index Pictures/ -i flowers --weights flowers.safetensors
 
     Each subfolder is a class, with at least four pictures. A fifth of them is held out: by these pictures,
     which are never trained on, it is told what the training changed. Exit code 3 says that it did not help;

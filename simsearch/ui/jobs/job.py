@@ -189,13 +189,17 @@ class Job:
         return (has - had) / (now - then) if now - then >= 1 and has > had else None
 
 
-def _start(task: Mapping[str, object]) -> subprocess.Popen[bytes]:
+def start_module(module: str) -> subprocess.Popen[bytes]:
+    """A process that runs a module of this package, with pipes to its standard input and output.
+
+    Raises SimsearchError when none can be started.
+    """
     package = str(Path(__file__).resolve().parents[3])
     search = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), package]))
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             # -P: modules in the folder where the user happens to be must not pass for Python's own.
-            [sys.executable, "-P", "-m", "simsearch.ui.jobs.child"],
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # A session of its own: Ctrl-C at the server's terminal ends the server, and that the child.
@@ -207,6 +211,10 @@ def _start(task: Mapping[str, object]) -> subprocess.Popen[bytes]:
             f"No process can be started for this work: {exc.strerror or exc}. "
             "Close other programs and try again."
         ) from exc
+
+
+def _start(task: Mapping[str, object]) -> subprocess.Popen[bytes]:
+    process = start_module("simsearch.ui.jobs.child")
     pipe = cast(IO[bytes], process.stdin)
     # A child that has died already is told by the end of its output.
     with contextlib.suppress(OSError):

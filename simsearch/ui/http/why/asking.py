@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import subprocess
-import sys
 import threading
-from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
@@ -18,6 +15,7 @@ from numpy.typing import NDArray
 from simsearch.errors import SimsearchError
 from simsearch.models.attention.likeness import Likeness
 from simsearch.quality.why.explain import Basis
+from simsearch.ui.jobs.job import start_module
 
 SECONDS = 90.0
 """How long one answer may take, the start of the process and the loading of the network included."""
@@ -99,7 +97,7 @@ class Explainer:
             if self._rest is not None:
                 self._rest.cancel()
             if self._process is None or self._process.poll() is not None:
-                self._process = _start()
+                self._process = start_module("simsearch.ui.http.why.child")
             return self._process
 
     def _rest_later(self) -> None:
@@ -120,25 +118,6 @@ class Explainer:
                 self.close()
         finally:
             self._asking.release()
-
-
-def _start() -> subprocess.Popen[bytes]:
-    package = str(Path(__file__).resolve().parents[4])
-    search = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), package]))
-    try:
-        return subprocess.Popen(
-            # -P: modules in the folder where the user happens to be must not pass for Python's own.
-            [sys.executable, "-P", "-m", "simsearch.ui.http.why.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # A session of its own: Ctrl-C at the server's terminal ends the server, and that the child.
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": search},
-        )
-    except OSError as exc:
-        raise SimsearchError(
-            f"No process can be started for this: {exc.strerror or exc}. Close other programs and try again."
-        ) from exc
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
