@@ -71,9 +71,14 @@ class Collector:
         return table
 
     def features(self, picture: Picture) -> Features | None:
-        """The features of one picture; None where it can no longer be read."""
+        """The features of one picture, kept from now on; None where it can no longer be read."""
         kept = self._store.features(picture.sha256)
-        return kept if kept is not None else self._describe(picture)
+        if kept is not None:
+            return kept
+        found = self._describe(picture)
+        if found is not None:
+            self._store.put(picture.sha256, found)
+        return found
 
     def _describe(self, picture: Picture) -> Features | None:
         found = read_picture(self._pool, picture)

@@ -83,11 +83,9 @@ class GeometricRanking:
         """
         limits = DecodeLimits(max_pixels=self._index.max_pixels)
         asked = prepare(describe(decode_here(query, Fitting(LONGEST), limits).pixels))
-        found = [
-            replace(hit, points=0 if other is None else agreeing(asked, other))
-            for hit, other in zip(hits, self._looked_at(hits), strict=True)
-        ]
-        return tuple(sorted(found, key=lambda hit: -(hit.points or 0) if (hit.points or 0) >= FEWEST else 0))
+        points = [0 if other is None else agreeing(asked, other) for other in self._looked_at(hits)]
+        order = sorted(range(len(hits)), key=lambda n: -points[n] if points[n] >= FEWEST else 0)
+        return tuple(replace(hits[n], points=points[n]) for n in order)
 
     def _looked_at(self, hits: tuple[Hit, ...]) -> list[Prepared | None]:
         with self._index.database.read() as connection:
@@ -106,10 +104,7 @@ class GeometricRanking:
             if hit.id in facts
         ]
         found: dict[int, Prepared | None] = {}
-        for picture, features in zip(
-            pictures, spread(self._collector.features, pictures, available_threads()), strict=True
-        ):
-            if features is not None:
-                self._store.put(picture.sha256, features)
+        every = spread(self._collector.features, pictures, available_threads())
+        for picture, features in zip(pictures, every, strict=True):
             found[picture.id] = None if features is None else prepare(features)
         return [found.get(number) for number in range(len(hits))]
