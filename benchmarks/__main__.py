@@ -11,6 +11,7 @@ from benchmarks.categories import categories
 from benchmarks.centring.case import centring
 from benchmarks.dedup.case import dedup
 from benchmarks.docs.page import docs
+from benchmarks.finetune import learning
 from benchmarks.indexing.case import indexing
 from benchmarks.levers.case import levers
 from benchmarks.precision.case import precision
@@ -30,6 +31,7 @@ main.add_command(startup)
 main.add_command(precision)
 main.add_command(centring)
 main.add_command(levers)
+main.add_command(learning)
 main.add_command(tiles)
 main.add_command(backbones)
 main.add_command(categories)

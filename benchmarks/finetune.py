@@ -1,4 +1,4 @@
-"""python -m benchmarks.finetune: does fine-tuning on half of a collection raise mAP on the other half?"""
+"""python -m benchmarks finetune: does fine-tuning on half of a collection raise mAP on the other half?"""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Outcome:
     seconds: float
 
 
-@click.command()
+@click.command("finetune")
 @click.option("--photos", type=FOLDER, required=True, help="Corel-1000: photos by number, a hundred a class.")
 @click.option("--model", default="efficientnet_lite0", show_default=True, help="What is fine-tuned.")
 @click.option("--weights", metavar="FILE", help="Checkpoint to begin with.")
@@ -65,7 +65,7 @@ class Outcome:
 )
 @click.option("--device", default="cpu", show_default=True, help="Where to train.")
 @click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="File of the JSON.")
-def command(
+def learning(
     photos: Path,
     model: str,
     weights: str | None,
@@ -100,8 +100,8 @@ def command(
     )
     columns = ("half of the", "seed", "mAP before", "mAP after", "gain", "best epoch", "seconds")
     table = Table(f"mAP of the other half, {model} fine-tuned on the first", columns, rows)
-    given = " ".join(f"--seed {seed}" for seed in seeds)
-    told = f"python -m benchmarks.finetune --photos {photos.name} --model {model} --epochs {epochs} {given}"
+    given = " ".join([*(f"--half {half}" for half in chosen), *(f"--seed {seed}" for seed in seeds)])
+    told = f"python -m benchmarks finetune --photos {photos.name} --model {model} --epochs {epochs} {given}"
     figures = [{"half": o.half, "seed": o.seed, "before": o.before, "after": o.after} for o in outcomes]
     emit(Report("finetune", told, (table,), {"outcomes": figures}), target)
 
@@ -132,7 +132,3 @@ def _vectors(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     framed = [decode_here(path, embedder.spec.framing).pixels for path in pictures]
     return embedder.embed(np.stack(framed))
-
-
-if __name__ == "__main__":
-    command(prog_name="python -m benchmarks.finetune")

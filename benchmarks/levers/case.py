@@ -22,6 +22,10 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 USUAL = "centre, avg"
 INPUTS = "efficientnet_lite0"
 COUNT, MOST = 20, 250
+BLENDS = {
+    "mean of centre and mirrored": ("centre", "centre, mirrored"),
+    "mean of 224, 288 and 320": ("centre", "centre, 288", "centre, 320"),
+}
 DEFAULT = "centred (the default)"
 
 Found = dict[str, dict[str, tuple[float, float]]]
