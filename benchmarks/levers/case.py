@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.levers.geometry import Points, asking_of, looked_at, reranked
 from benchmarks.levers.levers import LEVERS, Scores, average_precisions, moved, plain
-from benchmarks.levers.looking import Vectors, looked
+from benchmarks.levers.looking import Vectors, looked, unit
 from benchmarks.levers.sets import Collection, collections
 from benchmarks.report import Report, Table, emit
 from simsearch.models.choice import ModelChoice, resolve
@@ -74,9 +74,15 @@ def levers(
 
 
 def _looks(choice: ModelChoice, collection: Collection, every: bool) -> Iterator[tuple[str, Vectors]]:
-    for name, pooling, vectors in looked(resolve(choice), collection.pictures, None if every else ["centre"]):
+    averaged: dict[str, Vectors] = {}
+    names = None if every else ["centre"]
+    for name, pooling, vectors in looked(resolve(choice), collection.pictures, names):
+        if pooling == "avg":
+            averaged[name] = vectors
         if every or pooling == "avg":
             yield f"{name}, {pooling}", vectors
+    for name, parts in BLENDS.items() if every else ():
+        yield name, unit(np.sum([averaged[part] for part in parts], axis=0))
 
 
 def _measured(
