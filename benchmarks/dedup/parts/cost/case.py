@@ -53,7 +53,9 @@ def cost(settings: Settings) -> Report:
             candidates[kind, rows] = child("candidates", kind, folder, rows, seconds=LIMITS[kind])
     peer = _peer(make(work, real, smallest, QUERIES, _note), smallest) if settings.peers else {}
     measured = Measured(of_pictures, of_pairs, candidates, peer, _whole(settings))
-    return Report(f"dedup-cost-{max(settings.rows)}", settings.command("cost"), tables(measured), measured.figures())
+    return Report(
+        f"dedup-cost-{max(settings.rows)}", settings.command("cost"), tables(measured), measured.figures()
+    )
 
 
 def counts(settings: Settings) -> list[int]:
