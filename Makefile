@@ -62,6 +62,8 @@ bench: $(VENV)/.demo-installed
 		$(if $(BENCH_WEIGHTS),--weights $(BENCH_WEIGHTS)))
 	$(if $(BENCH_NUMBERED),$(BIN)/python -m benchmarks dedup --part auto --part groups \
 		--photos $(BENCH_NUMBERED) $(if $(BENCH_LARGE),--shots $(BENCH_LARGE)))
+	$(BIN)/python -m benchmarks scale --part units
+	$(BIN)/python -m benchmarks scale
 	$(BIN)/python -m benchmarks docs
 
 # Known flaws of the packages that the tests run with; it asks PyPI.
