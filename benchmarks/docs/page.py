@@ -1,7 +1,7 @@
 """Writes docs/benchmarks.md, docs/quality.md and docs/scale.md: python -m benchmarks docs
 
-Their texts stand beside this module in page.md, quality.md and scale.md. A line "<!-- results: CASE -->" there becomes
-the tables of results/CASE.json, with the command, the day and the machine that they come from.
+Their texts stand beside this module in page.md, quality.md and scale.md. A line "<!-- results: CASE -->"
+there becomes the tables of results/CASE.json, with the command, the day and the machine that they come from.
 """
 
 from __future__ import annotations

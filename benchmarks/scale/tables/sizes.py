@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.report import Cell, Table
+from benchmarks.scale.measure import REDUCED
 from benchmarks.scale.model import THUMBNAIL, Model, list_count
 from benchmarks.scale.plan import Asked, Plan
 from benchmarks.scale.units import SIZES, Units
@@ -12,10 +13,10 @@ COUNTS = tuple(10**power for power in range(4, 10))
 ONE_RUN = 1200
 """Photos/s that one indexing process has been seen to look after; see `Units.card`."""
 
-PQ_RATIO, GRAPH_LINKS, HNSW_LINKS = 0.125, 56, 16
-"""As Milvus comes: the share of the vectors that DISKANN keeps in memory, its links, and those of HNSW.
+CODES, GRAPH_LINKS, HNSW_LINKS = 0.125, 56, 24
+"""The share of its rows that DISKANN keeps in memory and its links, as Milvus comes; half of HNSW's links.
 
-See https://milvus.io/docs/disk_index.md
+See https://milvus.io/docs/disk_index.md and https://milvus.io/docs/hnsw.md
 """
 
 
@@ -161,22 +162,22 @@ def work_table(model: Model, asked: Asked) -> Table:
 
 def view_table(model: Model) -> Table:
     """Memory of the kinds of views; none of Milvus's was measured."""
-    raw = 4 * model.dim
+    row = 4 * REDUCED
     kinds = (
-        ("ivf, of simsearch", lambda n: model.view_bytes(n) * _loaded(model)),
-        ("hnsw, of simsearch", lambda n: n * model.units.graph_view.value),
-        ("Milvus HNSW", lambda n: n * (raw + 8.0 * HNSW_LINKS)),
-        ("Milvus IVF_SQ8", lambda n: n * (model.dim + 8.0) + list_count(n) * raw),
-        ("Milvus DISKANN, memory", lambda n: n * raw * PQ_RATIO),
-        ("Milvus DISKANN, disk", lambda n: n * (raw + 4.0 * GRAPH_LINKS)),
+        ("ivf", lambda n: model.view_bytes(n) * _loaded(model)),
+        ("hnsw", lambda n: n * model.units.graph_view.value),
+        ("Milvus, HNSW", lambda n: n * (row + 8.0 * HNSW_LINKS)),
+        ("Milvus, IVF_FLAT", lambda n: n * (row + 8.0) + list_count(n) * row),
+        ("Milvus, DISKANN", lambda n: n * row * CODES),
+        ("Milvus, DISKANN, disk", lambda n: n * (row + 4.0 * GRAPH_LINKS)),
     )
     counts = [n for n in COUNTS if n > EXACT_UP_TO]
     rows = tuple((name, *(size(n) / 1e9 for n in counts)) for name, size in kinds)
     note = (
-        f"GB for vectors of {model.dim}. ivf was measured up to 10^6, hnsw at 10^5; both rank again by the "
-        f"true vectors on disk. Milvus is reckoned, not measured: HNSW with {HNSW_LINKS} links, IVF_SQ8 a "
-        "byte a number, DISKANN with codes of an eighth of the vectors in memory, and "
-        f"{GRAPH_LINKS} links on disk."
+        f"GB. All hold vectors of {model.dim} numbers on their {REDUCED} main directions, and all rank "
+        "again by the true vectors of the segments. ivf was measured up to 10^6, hnsw at 10^5. Milvus is "
+        f"reckoned, not measured: rows of {REDUCED} float32, for HNSW with {2 * HNSW_LINKS} links, for "
+        f"DISKANN codes of an eighth in memory and {GRAPH_LINKS} links on disk."
     )
     return Table("Memory of views", ("view", *map(_power, counts)), rows, note)
 
