@@ -10,6 +10,7 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.report import Report, Table
 from simsearch.engine.append import NewContent
@@ -85,7 +86,7 @@ def _bytes(index: Index) -> int:
     return int(index.database.pragma("page_count")) * int(index.database.pragma("page_size"))
 
 
-def _commit(index: Index, root: int, vector: np.ndarray, first: int, last: int) -> None:
+def _commit(index: Index, root: int, vector: NDArray[np.float32], first: int, last: int) -> None:
     for start in range(first, last, COMMIT):
         new, changes = [], []
         for number in range(start, start + COMMIT):

@@ -119,7 +119,7 @@ class Model:
 
 def list_count(n: int) -> int:
     """The lists of a view of n rows: the power of two nearest to 2 * sqrt(n), at least 40 rows a list."""
-    return max(1, min(2 ** round(math.log2(2 * math.sqrt(n))), n // TRAIN_A_LIST))
+    return max(1, min(1 << round(math.log2(2 * math.sqrt(n))), n // TRAIN_A_LIST))
 
 
 def line(places: Sequence[float], values: Sequence[float]) -> tuple[float, float]:

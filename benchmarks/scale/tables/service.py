@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.report import Table
+from benchmarks.report import Cell, Table
 from benchmarks.scale.model import Model
 from benchmarks.scale.plan import QUERIES, Asked, Plan, simulate
 from benchmarks.scale.queueing import Station, all_answer, arrivals, mean_wait, waits
@@ -46,7 +46,7 @@ def plan_table(model: Model, asked: Asked) -> Table:
 
 def latency_table(model: Model, asked: Asked) -> Table:
     """What queries wait and take; one replica of each shard lost, too."""
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for n in COUNTS:
         plan = Plan(model, asked, n)
         station = plan.station
