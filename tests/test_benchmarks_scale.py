@@ -176,14 +176,16 @@ def test_limits_are_where_they_can_be_reckoned(usual: dict[str, Table]) -> None:
 
 
 def test_the_kept_tables_are_those_of_the_kept_units() -> None:
+    anew = "run: python -m benchmarks scale, then python -m benchmarks docs"
     kept = json.loads((RESULTS / "scale.json").read_text(encoding="utf-8"))
     again = report(Asked(**kept["figures"]["asked"]))
     assert again.command == kept["command"]
     assert [one.title for one in again.tables] == [one["title"] for one in kept["tables"]]
     for one, other in zip(again.tables, kept["tables"], strict=True):
-        assert (list(one.columns), one.note) == (other["columns"], other["note"])
+        assert (list(one.columns), one.note) == (other["columns"], other["note"]), anew
         for row, kept_row in zip(one.rows, other["rows"], strict=True):
-            assert list(row) == [pytest.approx(c, rel=1e-6) if isinstance(c, float) else c for c in kept_row]
+            close = [pytest.approx(c, rel=1e-6) if isinstance(c, float) else c for c in kept_row]
+            assert list(row) == close, anew
 
 
 def test_the_command_by_which_it_was_asked(tmp_path: Path) -> None:
