@@ -43,6 +43,7 @@ class Units:
     kmeans: Unit
     base_memory: Unit
     features: Unit
+    copies: Unit
     copies_memory: Unit
     graph_view: Unit
     curves: dict[str, tuple[float, ...]]
@@ -82,6 +83,7 @@ def read(results: Path = RESULTS) -> Units:
             "indexing-memory",
         ),
         features=Unit(80_000, "bytes a photo in features.db, once copies were looked for", "dedup.md"),
+        copies=Unit(0.095, "CPU s a photo to look for copies, scaled to 100,000", "benchmarks.md, Copies"),
         copies_memory=Unit(
             257 + 4 * 30 + 384 + 2 * 200, "bytes a photo in memory while copies are looked for", "dedup.md"
         ),

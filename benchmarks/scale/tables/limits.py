@@ -84,6 +84,11 @@ def _writing(model: Model) -> list[Limit]:
     graph = _first(lambda n: model.graph_seconds(n) >= DAY)
     return [
         (
+            DAY / units.copies.value,
+            "a day of one core to look for copies, if that grows with n alone",
+            "all cores; later runs do it for new pictures only",
+        ),
+        (
             units.card.value * DAY,
             "a day of one indexing process, at the most seen of one with a card",
             "an index a machine, each with its folders",
