@@ -134,8 +134,8 @@ def work_table(model: Model, asked: Asked) -> Table:
     note = (
         f"Shards hold at most {asked.shard_rows:,} pictures. A commit seen: what every commit of a writer "
         "costs a process that reads the same index, before its next answer. Copies: the first run, scaled to "
-        "10^5 from its parts; beyond, it is taken to grow with n alone, which looking for candidates does not "
-        "quite. All neighbours at 10^6 were scaled from those of 10^5 pictures."
+        "10^5 from its parts; beyond, it is taken to grow with n alone, which looking for candidates does not"
+        " quite. All neighbours at 10^6 were scaled from those of 10^5 pictures."
     )
     return Table("Work, in one index and in shards", (*columns, "basis"), tuple(rows), note)
 
