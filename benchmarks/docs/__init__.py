@@ -1,1 +1,1 @@
-"""docs/benchmarks.md: its text, and what writes it from the results."""
+"""The pages that hold measurements: their texts, and what writes them from the results."""

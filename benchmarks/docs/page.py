@@ -1,7 +1,7 @@
-"""Writes docs/benchmarks.md and docs/quality.md: python -m benchmarks docs
+"""Writes docs/benchmarks.md, docs/quality.md and docs/scale.md: python -m benchmarks docs
 
-Their texts stand beside this module in page.md and quality.md. A line "<!-- results: CASE -->" there becomes
-the tables of results/CASE.json, with the command, the day and the machine that they come from.
+Their texts stand beside this module in page.md, quality.md and scale.md. A line "<!-- results: CASE -->"
+there becomes the tables of results/CASE.json, with the command, the day and the machine that they come from.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ import click
 from benchmarks.report import RESULTS, load, markdown
 
 HERE, DOCS = Path(__file__).parent, Path(__file__).resolve().parents[2] / "docs"
-PAGES = {HERE / "page.md": DOCS / "benchmarks.md", HERE / "quality.md": DOCS / "quality.md"}
+PAGES = {
+    HERE / "page.md": DOCS / "benchmarks.md",
+    HERE / "quality.md": DOCS / "quality.md",
+    HERE / "scale.md": DOCS / "scale.md",
+}
 SLOT = re.compile(r"^<!-- results: ([\w-]+) -->$", re.MULTILINE)
 NOT_YET = "*Not measured yet.*"
 
 
 @click.command("docs")
 def docs() -> None:
-    """Write docs/benchmarks.md and docs/quality.md from the kept results and the texts."""
+    """Write docs/benchmarks.md, docs/quality.md and docs/scale.md from the kept results and the texts."""
     for target, whole in pages().items():
         target.write_text(whole, encoding="utf-8")
 

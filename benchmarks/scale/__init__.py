@@ -1,0 +1,1 @@
+"""From ten thousand to a billion pictures: what follows from the unit costs that were measured."""

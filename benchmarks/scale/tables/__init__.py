@@ -1,0 +1,1 @@
+"""What follows from the unit costs, as tables."""
