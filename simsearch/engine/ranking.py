@@ -23,9 +23,7 @@ from simsearch.storage.catalog import ContentRow, VectorTable
 from simsearch.storage.segments import SegmentStore
 from simsearch.views.base import Ids, Vectors
 
-GROUP = 64
-SPARE, PARTS = 16, 2
-TIE = 1e-6
+GROUP, SPARE, PARTS, TIE = 64, 16, 2, 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,7 @@ class Wanted:
 
     Attributes:
         allowed: only photos with these ids, ascending.
+        own: further paths that are no answer, of each query in their order; empty for none of any.
         center: scores are cosines of centred vectors; None is as the index is set.
         photos: only photos that this filter lets through; `path` of a hit is a file that fulfils it.
         diverse: the balance of relevance and variety by which the best 500 are ordered anew, 0 to 1.
@@ -53,6 +52,11 @@ class Wanted:
     diverse: float | None = None
     one_in: int | None = None
     tiles: bool = True
+    own: tuple[frozenset[bytes], ...] = ()
+
+    def of(self, number: int) -> Wanted:
+        """What the query with this number asks for, as if it were the only one."""
+        return replace(self, without=self.without | self.own[number], own=()) if self.own else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,7 @@ def rank(
     """
     rarity = snapshot.rarity[_centres(snapshot, wanted)]
     if wanted.one_in is not None:
-        least = cut_of(rarity, wanted.one_in)
-        least = least if wanted.min_score is None else max(least, wanted.min_score)
+        least = max(cut_of(rarity, wanted.one_in), -1.0 if wanted.min_score is None else wanted.min_score)
         wanted = replace(wanted, min_score=least, tiles=False)
     wanted = replace(wanted, allowed=_allowed_rows(connection, snapshot, wanted))
     if wanted.diverse is None:
@@ -111,18 +114,20 @@ def _best(
     answers: list[tuple[Hit, ...]] = []
     for start in range(0, len(queries), GROUP):
         group = queries[start : start + GROUP]
-        fetch = wanted.k + len(wanted.without) + SPARE
+        each = [wanted.of(number) for number in range(start, start + len(group))]
+        without = max(len(one.without) for one in each)
+        fetch = wanted.k + without + SPARE
         if snapshot.tiling is not None and wanted.tiles:
             # Several parts of one photo are often among the best.
-            fetch += PARTS * wanted.k + snapshot.each * len(wanted.without)
+            fetch += PARTS * wanted.k + snapshot.each * without
         ranked = _ranked(connection, segments, snapshot, group, fetch, wanted)
-        for query, found in zip(group, ranked, strict=True):
+        for query, found, one in zip(group, ranked, each, strict=True):
             size = fetch
-            hits = _hits(connection, found, wanted)
-            while not found.complete and not _enough(found, hits, wanted):
+            hits = _hits(connection, found, one)
+            while not found.complete and not _enough(found, hits, one):
                 size *= 4
-                found = _ranked(connection, segments, snapshot, query[None], size, wanted)[0]
-                hits = _hits(connection, found, wanted)
+                found = _ranked(connection, segments, snapshot, query[None], size, one)[0]
+                hits = _hits(connection, found, one)
             answers.append(hits)
     return answers
 
@@ -156,8 +161,7 @@ def _ranked(
     size: int,
     wanted: Wanted,
 ) -> list[_Ranked]:
-    mean = _mean(connection, snapshot, wanted)
-    allowed = wanted.allowed
+    mean, allowed = _mean(connection, snapshot, wanted), wanted.allowed
     tables = snapshot.candidates(connection, queries, size, allowed, mean)
     ranked = []
     for exact, table in zip(_cosines(segments, tables, queries, mean), tables, strict=True):
@@ -287,8 +291,7 @@ def content_paths(connection: sa.Connection, content_ids: Sequence[int]) -> dict
 
 def _hit(score: float, facts: ContentRow, paths: list[bytes], tile: Tile | None) -> tuple[float, bytes, Hit]:
     value = float(np.float32(score))
-    copies = tuple(text(path) for path in paths[1:])
-    part = None
+    copies, part = tuple(text(path) for path in paths[1:]), None
     if tile is not None:
         left, top, right, bottom = tile_edges(tile, (facts.width, facts.height))
         part = (left, top, right - left, bottom - top)
