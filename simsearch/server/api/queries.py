@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
@@ -22,7 +23,7 @@ from simsearch.server.api.shapes import ResultShape, SentWish, Wish
 from simsearch.server.api.wishes import examples_of, name_of, options_of
 from simsearch.server.failures import Refusal
 
-FOUND = {
+FOUND: dict[int | str, dict[str, Any]] = {
     200: {"model": list[ResultShape], "description": "One result; the same as `simsearch query --json`."}
 }
 
