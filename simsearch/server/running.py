@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import math
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simsearch.errors import SimsearchError
 from simsearch.http.addresses import is_everywhere, is_loopback
@@ -127,6 +128,15 @@ def _listening(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _logging() -> dict[str, Any]:
+    """uvicorn's own log, all of it on stderr: stdout holds the address and nothing else."""
+    from uvicorn.config import LOGGING_CONFIG
+
+    wanted = copy.deepcopy(LOGGING_CONFIG)
+    wanted["handlers"]["access"]["stream"] = "ext://sys.stderr"
+    return wanted
+
+
 def _run(
     listening: socket.socket,
     app: Callable[..., object],
@@ -150,6 +160,7 @@ def _run(
         ws="none",
         lifespan="on",
         log_level="debug" if config.debug else "error",
+        log_config=_logging(),
         access_log=config.debug,
         proxy_headers=False,
         server_header=False,

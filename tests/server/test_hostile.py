@@ -102,7 +102,7 @@ def bad_json(chance: random.Random) -> bytes:
 
 def bad_form(chance: random.Random) -> bytes:
     whole = form(("image", noise(chance), "x.png"), ("options", noise(chance, 60), None))
-    head, _, body = whole.partition(b"\r\n\r\n")
+    _, _, body = whole.partition(b"\r\n\r\n")
     at = chance.randrange(len(body))
     body = chance.choice(
         [body[:at], noise(chance), body[:at] + b"\r\n--x\r\n" + body[at:], body.replace(b"x", b"y")]
