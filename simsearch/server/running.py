@@ -134,6 +134,8 @@ def _logging() -> dict[str, Any]:
 
     wanted = copy.deepcopy(LOGGING_CONFIG)
     wanted["handlers"]["access"]["stream"] = "ext://sys.stderr"
+    # It has a line to say about every form that is none; whoever sent it is told.
+    wanted["loggers"]["python_multipart"] = {"level": "CRITICAL", "propagate": False}
     return wanted
 
 

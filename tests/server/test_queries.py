@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +19,7 @@ import pytest
 from conftest import simsearch
 from PIL import Image
 
-from server.ground import Server, ids, jpeg, scores
+from server.ground import REPO, Server, ids, jpeg, scores
 from simsearch import Index
 
 Collection = tuple[Path, Path]
@@ -266,3 +269,16 @@ def test_it_only_reads(client: httpx.Client, collection: Collection) -> None:
     assert after == before
     for method in ("PUT", "DELETE", "PATCH"):
         assert client.request(method, "/v1/photos/1").status_code == 405
+
+
+def test_the_example_of_the_manual_runs(real: Server, collection: Collection, tmp_path: Path) -> None:
+    page = (REPO / "docs" / "server.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "new.jpg").write_bytes(turned(collection[0] / "originals" / "coffee.png"))
+    line = [sys.executable, "-c", example, real.address, "new.jpg"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    *hits, more = done.stdout.splitlines()
+    assert [bool(re.fullmatch(r"-?\d\.\d{3} /.*", line)) for line in hits] == [True] * 5
+    assert "coffee" in hits[0]
+    assert more == "5 more"

@@ -8,12 +8,15 @@ from starlette.types import Message, Receive
 
 from simsearch.server.failures import Refusal
 
+GONE = 499
+"""The status that is counted where whoever asked went away before the answer."""
+
 DRAINED, DRAIN_S = 64 << 20, 3.0
 """Of what is refused so much is read and dropped, for so long: who sends to the end sees the answer."""
 
 
 class Body:
-    """An ASGI `receive` that raises Refusal for a body that is too large (413) or comes too slowly (408).
+    """An ASGI `receive` that raises Refusal for a body that is too large (413), too slow (408) or cut (499).
 
     Args:
         receive: that of the server.
@@ -34,6 +37,8 @@ class Body:
                 message = await self._next()
         except TimeoutError as exc:
             raise Refusal(408, "The request came too slowly. Send it again.") from exc
+        if message["type"] == "http.disconnect":
+            raise Refusal(GONE, "Whoever asked went away.")
         if self.size > self._most:
             raise self.too_large
         return message

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from simsearch.http.addresses import host_of, is_loopback, is_same_origin
 from simsearch.http.config import ServerConfig
 from simsearch.server.failures import Refusal, answer_of
-from simsearch.server.guard.bodies import Body
+from simsearch.server.guard.bodies import GONE, Body
 from simsearch.server.guard.rates import Rates
 from simsearch.server.metrics import Metrics
 
@@ -24,9 +24,6 @@ OPEN = ("/healthz", "/readyz")
 
 JSON_BYTES = 1 << 20
 """A request without pictures may have so many bytes."""
-
-GONE = 499
-"""What is counted where whoever asked went away before the answer."""
 
 HEADERS = {
     "Cache-Control": "no-store",
