@@ -75,6 +75,13 @@ class Library:
             if self._opened is opened:
                 self._opened = None
 
+    def close(self) -> None:
+        """Close the index; whoever asks later opens it again."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.index.close()
+
     def load(self) -> None:
         """Load the network of the index now. Raises SimsearchError."""
         opened = self.current()

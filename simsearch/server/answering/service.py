@@ -64,16 +64,21 @@ class Service:
             threading.Thread(target=self._load, name="simsearch-warm", daemon=True).start()
 
     def close(self) -> None:
-        """End threads and decoding processes, and remove what is left of pictures that were sent."""
+        """End threads and decoding processes, remove what is left of pictures, close the index."""
         self._network.close(CLOSING_S)
         self._search.close(CLOSING_S)
         self.decoding.decoders.close()
         self.decoding.folder.close()
+        self.library.close()
 
-    async def look(self, read: Callable[[Opened], T]) -> T:
-        """What `read` finds in the index, in a thread. Raises SimsearchError."""
+    async def look(self, read: Callable[[Opened], T], *, decodes: bool = False) -> T:
+        """What `read` finds in the index, in a thread; in one of those that decode, where it does.
+
+        Raises SimsearchError.
+        """
+        limiter = self._decoding if decodes else self._reading
         return await anyio.to_thread.run_sync(
-            lambda: read(self.library.current()), limiter=self._reading, abandon_on_cancel=True
+            lambda: read(self.library.current()), limiter=limiter, abandon_on_cancel=True
         )
 
     async def decode(self, part: UploadFile, opened: Opened) -> Sent:

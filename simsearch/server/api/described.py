@@ -24,6 +24,9 @@ WORDS = {
     507: "The disk has no room for the request",
 }
 
+ANY = (401, 403, 405, 408, 413, 429, 503, 504)
+"""The refusals of every route."""
+
 _RETRY = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
 
@@ -55,14 +58,14 @@ SENDING: dict[str, Any] = {
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The refusals of a route, besides those that any has: 401, 403, 429, 503."""
+    """The refusals of a route, and those that any has."""
     return {
         status: {
             "model": Refused,
             "description": WORDS[status],
             **({"headers": _RETRY} if status in (429, 503) else {}),
         }
-        for status in sorted({401, 403, 429, 503, *statuses})
+        for status in sorted({*ANY, *statuses})
     }
 
 

@@ -31,7 +31,7 @@ def photos(service: Service) -> APIRouter:
     @router.get(
         "/v1/photos/{id}",
         summary="What is known of a photo",
-        responses={200: {"model": PhotoShape}, **refusals(404, 422, 504)},
+        responses={200: {"model": PhotoShape}, **refusals(404, 422)},
     )
     async def facts(id: Id) -> Response:
         """The same as `simsearch info PHOTO --json`: its file, size, date, copies and labels."""
@@ -44,14 +44,13 @@ def photos(service: Service) -> APIRouter:
         response_class=Response,
         responses={
             200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
-            **refusals(404, 422, 504),
+            **refusals(404, 422),
         },
     )
     async def thumbnail(id: Id) -> Response:
         """A JPEG without metadata, at most 256 pixels wide and high; 404 once no file is what was indexed."""
-        return Response(
-            await service.look(lambda opened: _thumbnail(service, opened, id)), media_type="image/jpeg"
-        )
+        made = await service.look(lambda opened: _thumbnail(service, opened, id), decodes=True)
+        return Response(made, media_type="image/jpeg")
 
     return router
 

@@ -35,7 +35,7 @@ def queries(service: Service) -> APIRouter:
     @router.post(
         "/v1/query",
         summary="Query by pictures that are sent",
-        responses={**FOUND, **refusals(400, 404, 408, 413, 415, 422, 504, 507)},
+        responses={**FOUND, **refusals(400, 404, 415, 422, 507)},
         openapi_extra={"requestBody": SENDING},
     )
     async def by_sent(request: Request) -> Response:
@@ -52,7 +52,7 @@ def queries(service: Service) -> APIRouter:
     @router.post(
         "/v1/query/indexed",
         summary="Query by indexed photos",
-        responses={**FOUND, **refusals(400, 404, 408, 413, 422, 504)},
+        responses={**FOUND, **refusals(400, 404, 422)},
     )
     async def by_indexed(wish: Wish) -> Response:
         """Photos that look like those in `plus`, named by id or by path, and unlike those in `minus`."""

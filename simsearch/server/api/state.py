@@ -21,7 +21,7 @@ def state(service: Service) -> APIRouter:
     @router.get(
         "/v1/index",
         summary="What is indexed",
-        responses={200: {"model": IndexShape}, **refusals(504)},
+        responses={200: {"model": IndexShape}, **refusals()},
     )
     async def index() -> Response:
         """The same as `simsearch info --json`."""
@@ -34,7 +34,7 @@ def state(service: Service) -> APIRouter:
         """Needs no token, and is answered however full the server is."""
         return OK
 
-    @router.get("/readyz", summary="Whether queries are answered", responses=refusals(504))
+    @router.get("/readyz", summary="Whether queries are answered", responses=refusals())
     async def readyz() -> StandingShape:
         """503 while the server ends, without its index, and while the network is loaded that it waits for."""
         if service.standing.stopping:
@@ -48,7 +48,7 @@ def state(service: Service) -> APIRouter:
         "/metrics",
         summary="Figures for Prometheus",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **refusals(504)},
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **refusals()},
     )
     async def metrics() -> Response:
         """Requests by route and status, their seconds, sizes of batches, what waits, photos of the index."""
