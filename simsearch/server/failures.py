@@ -31,6 +31,8 @@ CODES = {
 }
 """Every status of a refusal, with the code that says it in words."""
 
+_STARLETTES = {404: "Nothing is served at this address; /docs lists what is.", 405: "This is not done here."}
+
 _STATUSES: tuple[tuple[type[errors.SimsearchError], int], ...] = (
     (errors.NotIndexed, 404),
     (errors.IndexEmpty, 404),
@@ -63,5 +65,6 @@ def refusal_of(error: errors.SimsearchError) -> Refusal:
 def answer_of(refusal: HTTPException) -> JSONResponse:
     """The one form of all refusals: {"error": code, "message": words}."""
     status = refusal.status_code
-    content: dict[str, Any] = {"error": CODES.get(status, "refused"), "message": refusal.detail}
+    words = refusal.detail if isinstance(refusal, Refusal) else _STARLETTES.get(status, refusal.detail)
+    content: dict[str, Any] = {"error": CODES.get(status, "refused"), "message": words}
     return JSONResponse(content, status, refusal.headers)
