@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import sqlalchemy as sa
 
+from simsearch.engine.batch.hits import content_paths
 from simsearch.engine.index import Index
 from simsearch.engine.queries.examples import Example, Seen, rocchio
 from simsearch.engine.queries.options import QueryOptions
-from simsearch.engine.ranking import Wanted, checked_rows, content_paths
+from simsearch.engine.ranking import Wanted, checked_rows
 from simsearch.engine.search import Searcher, page_of, wanted_by
 from simsearch.errors import NotIndexed, SimsearchError
 from simsearch.paths import text
