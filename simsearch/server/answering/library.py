@@ -110,12 +110,15 @@ class Library:
 
     def answer(self, asked: Sequence[Asked]) -> Sequence[Answer]:
         """The hits of each question; one about vectors of an index that was here before is an error."""
-        opened = self.current()
-        found = self._answered(opened, asked)
-        if any(isinstance(answer, IndexMismatch) for answer in found):
-            # Another index was written into the same file.
-            self.forget(opened)
-            found = self._answered(self.current(), asked)
+        try:
+            opened = self.current()
+            found = self._answered(opened, asked)
+            if any(isinstance(answer, IndexMismatch) for answer in found):
+                # Another index was written into the same file.
+                self.forget(opened)
+                found = self._answered(self.current(), asked)
+        except SimsearchError as exc:
+            return [exc] * len(asked)
         return found
 
     def _answered(self, opened: Opened, asked: Sequence[Asked]) -> list[Answer]:
