@@ -55,6 +55,7 @@ bench: $(VENV)/.demo-installed
 	$(BIN)/python -m benchmarks indexing $(if $(BENCH_PHOTOS),--folder $(BENCH_PHOTOS)) \
 		$(if $(BENCH_LARGE),--large-from $(BENCH_LARGE)) $(if $(BENCH_WEIGHTS),--weights $(BENCH_WEIGHTS))
 	$(BIN)/python -m benchmarks search --peers
+	$(BIN)/python -m benchmarks serve
 	$(BIN)/python -m benchmarks startup $(if $(BENCH_PHOTOS),--folder $(BENCH_PHOTOS)) \
 		$(if $(BENCH_WEIGHTS),--model resnet50 --weights $(BENCH_WEIGHTS))
 	$(if $(BENCH_NUMBERED),$(BIN)/python -m benchmarks dedup --part quality --part cost --peers \

@@ -17,6 +17,7 @@ from benchmarks.levers.case import levers
 from benchmarks.precision.case import precision
 from benchmarks.scale.case import scale
 from benchmarks.search.command import search
+from benchmarks.serve.case import serve
 from benchmarks.startup.case import startup
 from benchmarks.tiles.case import tiles
 
@@ -40,6 +41,7 @@ main.add_command(categories)
 main.add_command(dedup)
 main.add_command(browser)
 main.add_command(screens)
+main.add_command(serve)
 main.add_command(docs)
 
 if __name__ == "__main__":

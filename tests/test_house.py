@@ -17,7 +17,7 @@ FLOORS = {
     **dict.fromkeys(("media", "models", "storage", "views"), 1),
     "engine": 2,
     **dict.fromkeys(("dedup", "quality", "training"), 3),
-    "report": 4,
+    **dict.fromkeys(("report", "http"), 4),
     **dict.fromkeys(("cli", "ui", "server"), 5),
 }
 FILES_A_FOLDER, LINES_A_MODULE, LINES_A_FUNCTION, PARAMETERS = 8, 300, 60, 6

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,17 +37,19 @@ class Server:
 
 @contextmanager
 def serve(
-    *arguments: str | Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = ("ui", "--no-open", "--port", "0"),
 ) -> Iterator[Server]:
-    """A server started in `cwd` with these arguments of `simsearch ui`; it ends as by Ctrl-C.
+    """A server started in `cwd` with these arguments of `simsearch ui`, or of `command`.
 
-    What it printed goes to stderr at the end. Raises ChildFailed where no address is told,
+    It ends as by Ctrl-C; what it printed goes to stderr then. Raises ChildFailed where no address is told,
     and where the server ended before its time.
     """
-    command = simsearch("ui", "--no-open", "--port", "0", *arguments)
     began = time.perf_counter()
     child = subprocess.Popen(
-        command,
+        simsearch(*command, *arguments),
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -11,7 +11,8 @@ import click
 COMMANDS = {
     "index": "simsearch.cli.index",
     "query": "simsearch.cli.query",
-    "ui": "simsearch.cli.ui",
+    "ui": "simsearch.cli.serving.ui",
+    "serve": "simsearch.cli.serving.serve",
     "dedup": "simsearch.cli.duplicates.dedup",
     "leaks": "simsearch.cli.duplicates.leaks",
     "compare": "simsearch.cli.duplicates.compare",

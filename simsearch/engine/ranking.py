@@ -10,22 +10,21 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from simsearch.engine.batch.hits import TIE, Ranked, hits_each
+from simsearch.engine.batch.hits import content_paths as content_paths
 from simsearch.engine.calibration.rarity import cut_of
 from simsearch.engine.queries.diversity import AMONG, by_relevance_and_variety
-from simsearch.engine.queries.filters import PhotoFilter, matching_ids, matching_paths
+from simsearch.engine.queries.filters import PhotoFilter, matching_ids
 from simsearch.engine.snapshot import Snapshot
 from simsearch.errors import IndexDamaged
-from simsearch.framing import Tile, tile_edges
-from simsearch.paths import join, text
 from simsearch.records import Hit
 from simsearch.storage import catalog
-from simsearch.storage.catalog import ContentRow, VectorTable
+from simsearch.storage.catalog import VectorTable
 from simsearch.storage.segments import SegmentStore
 from simsearch.views.base import Ids, Vectors
 
 GROUP = 64
 SPARE, PARTS = 16, 2
-TIE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,7 @@ class Wanted:
 
     Attributes:
         allowed: only photos with these ids, ascending.
+        own: further paths that are no answer, of each query in their order; empty for none of any.
         center: scores are cosines of centred vectors; None is as the index is set.
         photos: only photos that this filter lets through; `path` of a hit is a file that fulfils it.
         diverse: the balance of relevance and variety by which the best 500 are ordered anew, 0 to 1.
@@ -53,15 +53,11 @@ class Wanted:
     diverse: float | None = None
     one_in: int | None = None
     tiles: bool = True
+    own: tuple[frozenset[bytes], ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """Live rows of one query, best first; `complete` when no further row can belong among them."""
-
-    table: VectorTable
-    scores: NDArray[np.float64]
-    complete: bool
+    def of(self, number: int) -> Wanted:
+        """What the query with this number asks for, as if it were the only one."""
+        return replace(self, without=self.without | self.own[number], own=()) if self.own else self
 
 
 def rank(
@@ -73,8 +69,7 @@ def rank(
     """
     rarity = snapshot.rarity[_centres(snapshot, wanted)]
     if wanted.one_in is not None:
-        least = cut_of(rarity, wanted.one_in)
-        least = least if wanted.min_score is None else max(least, wanted.min_score)
+        least = max(cut_of(rarity, wanted.one_in), -1.0 if wanted.min_score is None else wanted.min_score)
         wanted = replace(wanted, min_score=least, tiles=False)
     wanted = replace(wanted, allowed=_allowed_rows(connection, snapshot, wanted))
     if wanted.diverse is None:
@@ -111,18 +106,20 @@ def _best(
     answers: list[tuple[Hit, ...]] = []
     for start in range(0, len(queries), GROUP):
         group = queries[start : start + GROUP]
-        fetch = wanted.k + len(wanted.without) + SPARE
+        each = [wanted.of(number) for number in range(start, start + len(group))]
+        without = max(len(one.without) for one in each)
+        fetch = wanted.k + without + SPARE
         if snapshot.tiling is not None and wanted.tiles:
             # Several parts of one photo are often among the best.
-            fetch += PARTS * wanted.k + snapshot.each * len(wanted.without)
+            fetch += PARTS * wanted.k + snapshot.each * without
         ranked = _ranked(connection, segments, snapshot, group, fetch, wanted)
-        for query, found in zip(group, ranked, strict=True):
+        found_first = hits_each(connection, ranked, each)
+        for query, found, hits, one in zip(group, ranked, found_first, each, strict=True):
             size = fetch
-            hits = _hits(connection, found, wanted)
-            while not found.complete and not _enough(found, hits, wanted):
+            while not found.complete and not _enough(found, hits, one):
                 size *= 4
-                found = _ranked(connection, segments, snapshot, query[None], size, wanted)[0]
-                hits = _hits(connection, found, wanted)
+                found = _ranked(connection, segments, snapshot, query[None], size, one)[0]
+                hits = hits_each(connection, [found], [one])[0]
             answers.append(hits)
     return answers
 
@@ -155,9 +152,8 @@ def _ranked(
     queries: Vectors,
     size: int,
     wanted: Wanted,
-) -> list[_Ranked]:
-    mean = _mean(connection, snapshot, wanted)
-    allowed = wanted.allowed
+) -> list[Ranked]:
+    mean, allowed = _mean(connection, snapshot, wanted), wanted.allowed
     tables = snapshot.candidates(connection, queries, size, allowed, mean)
     ranked = []
     for exact, table in zip(_cosines(segments, tables, queries, mean), tables, strict=True):
@@ -166,7 +162,7 @@ def _ranked(
         order = np.argsort(-scores, kind="stable")
         most = len(allowed) if allowed is not None else snapshot.live
         enough = len(table) >= most or size >= snapshot.rows
-        ranked.append(_Ranked(table.pick(order), scores[order], enough))
+        ranked.append(Ranked(table.pick(order), scores[order], enough))
     return ranked
 
 
@@ -223,7 +219,7 @@ def _cosines(
         yield rows[np.searchsorted(everything.ids, table.ids)] @ query
 
 
-def _enough(found: _Ranked, hits: Sequence[Hit], wanted: Wanted) -> bool:
+def _enough(found: Ranked, hits: Sequence[Hit], wanted: Wanted) -> bool:
     """Whether fetching more rows could not change the answer."""
     if not len(found.scores):
         return False
@@ -238,60 +234,5 @@ def hits_of(
 ) -> tuple[Hit, ...]:
     """The hits of rows that have scores already, (n,): as `rank` gives them."""
     order = np.argsort(-scores, kind="stable")
-    return _hits(connection, _Ranked(table.pick(order), scores[order], complete=True), wanted)
-
-
-def _hits(connection: sa.Connection, found: _Ranked, wanted: Wanted) -> tuple[Hit, ...]:
-    scores = found.scores
-    # Of each picture its best part, which is the first, for equal scores the whole.
-    places = np.sort(np.unique(found.table.contents, return_index=True)[1])
-    if wanted.min_score is not None:
-        places = places[scores[places] >= wanted.min_score]
-    if wanted.max_score is not None:
-        places = places[scores[places] <= wanted.max_score]
-    limit = wanted.k + len(wanted.without)
-    if len(places) > limit:
-        # Ties at the cut are settled by path, so all of them are looked up.
-        places = places[scores[places] >= scores[places[limit - 1]] - TIE] if limit else places[:0]
-    table = found.table.pick(places)
-    facts = catalog.contents_by_id(connection, table.contents.tolist())
-    paths = content_paths(connection, table.contents.tolist())
-    fitting = matching_paths(connection, wanted.photos, table.contents.tolist()) if wanted.photos else None
-    tiles = catalog.parts_of(connection, table.ids[~table.are_whole].tolist())
-    hits = []
-    for place, content_id in enumerate(table.contents.tolist()):
-        if content_id not in facts or content_id not in paths:
-            # A candidate has a file and facts in this very transaction, if all is well.
-            raise IndexDamaged("The indexes of index.db do not fit its tables. Run: simsearch verify")
-        own = [path for path in paths[content_id] if path not in wanted.without]
-        if fitting is not None:
-            first = next((path for path in own if path in fitting.get(content_id, ())), None)
-            own = [first, *(path for path in own if path != first)] if first is not None else []
-        if own:
-            tile = tiles.get(int(table.ids[place]))
-            hits.append(_hit(float(scores[places[place]]), facts[content_id], own, tile))
-    hits.sort(key=lambda item: (-item[0], item[1]))
-    return tuple(hit for _, _, hit in hits[: wanted.k])
-
-
-def content_paths(connection: sa.Connection, content_ids: Sequence[int]) -> dict[int, list[bytes]]:
-    """The absolute paths of each content, in byte order."""
-    roots = {root.id: root.path for root in catalog.read_roots(connection)}
-    found: dict[int, list[bytes]] = {}
-    for content_id, rows in catalog.files_of(connection, content_ids).items():
-        if any(row.root_id not in roots for row in rows):
-            raise IndexDamaged("A file in index.db lies below no root. Run: simsearch verify")
-        found[content_id] = sorted(join(roots[row.root_id], row.relpath) for row in rows)
-    return found
-
-
-def _hit(score: float, facts: ContentRow, paths: list[bytes], tile: Tile | None) -> tuple[float, bytes, Hit]:
-    value = float(np.float32(score))
-    copies = tuple(text(path) for path in paths[1:])
-    part = None
-    if tile is not None:
-        left, top, right, bottom = tile_edges(tile, (facts.width, facts.height))
-        part = (left, top, right - left, bottom - top)
-    # A picture has the id of its whole vector.
-    hit = Hit(text(paths[0]), value, facts.id, facts.width, facts.height, copies, part=part)
-    return value, paths[0], hit
+    ranked = Ranked(table.pick(order), scores[order], complete=True)
+    return hits_each(connection, [ranked], [wanted])[0]

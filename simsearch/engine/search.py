@@ -153,24 +153,13 @@ class Searcher:
         `own` are absolute paths, spelt as in the index, that are no answer unless the options include them.
         """
         options = options or QueryOptions()
-        wanted = Wanted(
-            options.offset + options.k,
-            options.min_score,
-            options.max_score,
-            frozenset(() if options.include_self else map(os.fsencode, own)),
-            center=options.center,
-            photos=options.photos,
-            diverse=options.diverse,
-            one_in=options.one_in,
-            tiles=options.tiles,
-        )
+        without = frozenset(() if options.include_self else map(os.fsencode, own))
+        wanted = replace(wanted_by(options), without=without)
         if options.expand:
-            vector = self._expanded(vector, options.expand, wanted)
-        hits = self.index.rank(vector[None], wanted)[0][options.offset :]
-        # A score with several pictures at once has no place among those of pairs.
-        return tuple(replace(hit, one_in=None) for hit in hits) if options.expand else hits
+            vector = self.expanded(vector, options.expand, wanted)
+        return page_of(self.index.rank(vector[None], wanted)[0], options)
 
-    def _expanded(self, vector: Vectors, count: int, wanted: Wanted) -> Vectors:
+    def expanded(self, vector: Vectors, count: int, wanted: Wanted) -> Vectors:
         """The vector in the middle of a query and of its best answers, of whatever photo.
 
         Average query expansion: Chum et al., https://doi.org/10.1109/ICCV.2007.4408891
@@ -234,6 +223,27 @@ class Searcher:
             with contextlib.suppress(PhotoUnreadable):
                 return region_of_file(Path(path), box, self.index.spec.framing, self._limits)
         return region_of_file(Path(paths[-1]), box, self.index.spec.framing, self._limits)
+
+
+def wanted_by(options: QueryOptions) -> Wanted:
+    """What a query with these options asks of the index; paths that are no answer are not among it."""
+    return Wanted(
+        options.offset + options.k,
+        options.min_score,
+        options.max_score,
+        center=options.center,
+        photos=options.photos,
+        diverse=options.diverse,
+        one_in=options.one_in,
+        tiles=options.tiles,
+    )
+
+
+def page_of(hits: tuple[Hit, ...], options: QueryOptions) -> tuple[Hit, ...]:
+    """The hits of the page that the options ask for, of all from the first on."""
+    page = hits[options.offset :]
+    # A score with several pictures at once has no place among those of pairs.
+    return tuple(replace(hit, one_in=None) for hit in page) if options.expand else page
 
 
 def find_similar(

@@ -12,10 +12,10 @@ from pathlib import Path
 import streamlit as st
 
 from simsearch.errors import SimsearchError
+from simsearch.http.addresses import is_loopback
 from simsearch.media.formats import looks_like_picture
 from simsearch.report.names import visible
 from simsearch.ui import look, shared
-from simsearch.ui.http.addresses import is_loopback
 
 SHOWN = 60
 """So many folders are listed at a time."""

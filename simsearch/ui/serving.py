@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simsearch.errors import SimsearchError
-from simsearch.ui.http.addresses import is_everywhere, is_loopback
+from simsearch.http.addresses import is_everywhere, is_loopback
 
 if TYPE_CHECKING:
     from streamlit.starlette import App
@@ -102,9 +102,9 @@ def served(*, public: bool, started: Callable[[], None]) -> dict[str, Any]:
     """
     from starlette.middleware import Middleware
 
+    from simsearch.http.decoding import DECODERS
     from simsearch.ui import shared
     from simsearch.ui.http import pictures, uploads
-    from simsearch.ui.http.decoding import DECODERS
     from simsearch.ui.http.guard import Guard
     from simsearch.ui.http.why import asking, route
 

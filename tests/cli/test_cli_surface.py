@@ -49,6 +49,10 @@ SURFACE = {
         *("--where", "--label", "--folder", "--since", "--until", "--type", "--parts"),
         *("--preset", "--expand", "--geometry"),
     },
+    "serve": {
+        *("--host", "--port", "--token-file", "--batch", "--workers", "--warm", "--max-upload"),
+        *("--max-request", "--max-examples", "--max-hits", "--rate", "--concurrency", "--timeout", "--pause"),
+    },
     "dedup": {
         *("--exact", "--near", "--similar", "--threshold", "--precision", "--within", "--across-folders"),
         *("--same-folder", "--reference", "--prefer", "--keep", "--keep-path", "--format", "-0", "--null"),
@@ -233,6 +237,9 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
         (["dedup", "--label", "3", "--exact"], "need no answer"),
         (["dedup", "--label", "3", "--threshold", "auto"], "--label comes first"),
         (["dedup", "--label", "3", "--format", "csv"], "not as csv"),
+        (["serve", "--port", "70000"], "--port"),
+        (["serve", "--batch", "0"], "--batch"),
+        (["serve", "--timeout", "0"], "--timeout"),
         (["leaks", "x"], "TEST"),
         (["leaks", "x", "y", "--max", "-1"], "--max"),
         (["compare", "x"], "SECOND"),

@@ -24,9 +24,9 @@ from conftest import picture
 from PIL import Image
 
 from simsearch.framing import frame
+from simsearch.http.decoding import Decoders
+from simsearch.http.receiving import Bounds
 from simsearch.ui.http import uploads
-from simsearch.ui.http.decoding import Decoders
-from simsearch.ui.http.receiving import Bounds
 from simsearch.ui.http.uploads import Uploads, preview_address, upload, upload_address
 from simsearch.ui.shared import Library, library
 from ui.ground import Answer, ask, indexed, within

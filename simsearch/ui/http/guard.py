@@ -6,7 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from simsearch.ui.http.addresses import host_of, is_loopback, is_same_origin
+from simsearch.http.addresses import host_of, is_loopback, is_same_origin
 
 OURS = "/simsearch/"
 """Where the addresses begin that are ours and not Streamlit's."""

@@ -17,10 +17,10 @@ from starlette.routing import Route
 from simsearch.engine.maintenance.thumbnails import Thumbnails
 from simsearch.engine.ranking import content_paths
 from simsearch.errors import SimsearchError
+from simsearch.http.decoding import DECODERS, jpeg, seen_at
 from simsearch.media.thumbs import keep, look_up
 from simsearch.records import Decoded, Known
 from simsearch.storage import catalog
-from simsearch.ui.http.decoding import DECODERS, jpeg, seen_at
 from simsearch.ui.shared import SECRET, Library, library_by_key
 
 THUMB, PICTURE = "thumb", "picture"

@@ -18,12 +18,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simsearch.framing import Fitting, Framing
+from simsearch.http.decoding import DECODERS, Decoders, jpeg, seen_at
+from simsearch.http.receiving import Bounds, PrivateFolder, UploadRefused, receive
 from simsearch.media.decode import DecodeLimits
 from simsearch.records import Decoded, NotAnImage, Unreadable
 from simsearch.report.names import visible
-from simsearch.ui.http.decoding import DECODERS, Decoders, jpeg, seen_at
 from simsearch.ui.http.pictures import CACHED, is_secret
-from simsearch.ui.http.receiving import Bounds, PrivateFolder, UploadRefused, receive
 from simsearch.ui.shared import SECRET, Library, library_by_key
 
 PREVIEW = 1600  # pixels, of the longer side

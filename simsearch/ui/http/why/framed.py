@@ -13,11 +13,11 @@ from PIL import Image
 from simsearch.engine.queries.region import Box, region_of_file
 from simsearch.errors import PhotoUnreadable
 from simsearch.framing import frame
+from simsearch.http.decoding import DECODERS
 from simsearch.media.decode import DecodeLimits
 from simsearch.models.attention.geometry import Area, looked_at
 from simsearch.records import Decoded
 from simsearch.report.names import visible
-from simsearch.ui.http.decoding import DECODERS
 from simsearch.ui.http.uploads import upload
 from simsearch.ui.pages.search.wanted import Example
 from simsearch.ui.shared import Library

@@ -9,7 +9,7 @@ import sys
 from urllib.parse import urlsplit
 
 from simsearch.errors import SimsearchError
-from simsearch.ui.http.addresses import is_loopback
+from simsearch.http.addresses import is_loopback
 
 
 def is_here(visitor: str | None, address: str | None) -> bool:

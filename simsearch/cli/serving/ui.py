@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import click
 
 from simsearch.cli.options import Common, common_options
+from simsearch.cli.serving.becoming import become
 
 
 @click.command("ui")
@@ -42,17 +38,4 @@ def command(common: Common, port: int | None, public: str | None, no_open: bool)
         "--debug": context.obj.debug,
     }
     given += [name for name, wanted in flags.items() if wanted]
-    _become([sys.executable, "-P", "-m", "simsearch.ui", *given])
-
-
-def _become(line: list[str]) -> None:
-    """Go on as another program: the pages and this command line do not know each other."""
-    package = str(Path(__file__).resolve().parents[2])
-    search = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), package]))
-    environment = {**os.environ, "PYTHONPATH": search}
-    if sys.platform == "win32":
-        # There a process that goes on as another one is over for whoever waits for it.
-        raise click.exceptions.Exit(subprocess.call(line, env=environment))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(line[0], line, environment)
+    become("simsearch.ui", given)

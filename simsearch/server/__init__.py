@@ -1,0 +1,1 @@
+"""Floor 5, `simsearch serve`: one index for programs, over HTTP."""

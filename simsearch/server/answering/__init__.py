@@ -1,0 +1,1 @@
+"""What answers requests: the index that is served, asked in batches."""

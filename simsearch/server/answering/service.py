@@ -1,0 +1,102 @@
+"""All that answers requests: the index, its two batches, the decoders, the figures."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+from starlette.datastructures import UploadFile
+
+from simsearch.engine.batch.asking import Question
+from simsearch.errors import SimsearchError
+from simsearch.http.config import ServerConfig
+from simsearch.http.decoding import Decoders
+from simsearch.http.receiving import PrivateFolder
+from simsearch.records import QueryResult
+from simsearch.server.answering.batching import Batcher
+from simsearch.server.answering.library import Asked, Framed, Library, Opened, Vector
+from simsearch.server.api.sending import Decoding, Sent, decoded
+from simsearch.server.guard.door import Standing
+from simsearch.server.metrics import Metrics
+
+T = TypeVar("T")
+
+READERS = 4
+"""Threads that look things up in the index."""
+
+CLOSING_S = 5.0
+
+
+class Service:
+    """One server's index and what it is asked by. Closed with `close`.
+
+    Args:
+        config: its limits.
+        folder: of the index.
+        note: told what a person is to know of the network.
+    """
+
+    def __init__(self, config: ServerConfig, folder: Path, note: Callable[[str], None]) -> None:
+        self.config, self.library = config, Library(folder, note)
+        self.metrics, self.standing = Metrics(), Standing()
+        self.decoding = Decoding(Decoders(workers=config.workers), PrivateFolder(), config.max_upload)
+        counted = self.metrics.batched
+        self._network = Batcher[Framed, Vector](
+            "simsearch-network", self.library.embed, config.batch, counted("network")
+        )
+        self._search = Batcher[Asked, QueryResult](
+            "simsearch-search", self.library.answer, config.batch, counted("search")
+        )
+        self.metrics.watch("network", lambda: self._network.waiting)
+        self.metrics.watch("search", lambda: self._search.waiting)
+        self.metrics.watch_running(lambda: self.standing.running)
+        self._reading = anyio.CapacityLimiter(READERS)
+        self._decoding = anyio.CapacityLimiter(config.workers)
+
+    def start(self) -> None:
+        """Load the network beside what is answered already, where that is wanted."""
+        if self.config.warm:
+            threading.Thread(target=self._load, name="simsearch-warm", daemon=True).start()
+
+    def close(self) -> None:
+        """End threads and decoding processes, remove what is left of pictures, close the index."""
+        self._network.close(CLOSING_S)
+        self._search.close(CLOSING_S)
+        self.decoding.decoders.close()
+        self.decoding.folder.close()
+        self.library.close()
+
+    async def look(self, read: Callable[[Opened], T], *, decodes: bool = False) -> T:
+        """What `read` finds in the index, in a thread; in one of those that decode, where it does.
+
+        Raises SimsearchError.
+        """
+        limiter = self._decoding if decodes else self._reading
+        return await anyio.to_thread.run_sync(
+            lambda: read(self.library.current()), limiter=limiter, abandon_on_cancel=True
+        )
+
+    async def decode(self, part: UploadFile, opened: Opened) -> Sent:
+        """A picture that was sent, decoded. Raises Refusal."""
+        return await anyio.to_thread.run_sync(
+            decoded, part, opened, self.decoding, limiter=self._decoding, abandon_on_cancel=True
+        )
+
+    async def embed(self, picture: Framed) -> Vector:
+        """Its unit vector, by the next pass of the network. Raises SimsearchError."""
+        return await asyncio.wrap_future(self._network.submit(picture))
+
+    async def ask(self, question: Question, opened: Opened) -> QueryResult:
+        """The hits of a question that was put together for the index `opened`. Raises SimsearchError."""
+        return await asyncio.wrap_future(self._search.submit(Asked(opened.index.spec.id, question)))
+
+    def _load(self) -> None:
+        try:
+            self.library.load()
+        except SimsearchError as exc:
+            self.library.note(f"The network cannot be loaded: {exc}")

@@ -1,0 +1,1 @@
+"""Tests of `simsearch serve`, by real processes and real sockets."""

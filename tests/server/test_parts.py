@@ -1,0 +1,118 @@
+"""The parts of the server that a reader can compute: batches that gather, buckets that fill."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+import pytest
+
+from server.ground import REPO
+from simsearch.http.config import ServerConfig
+from simsearch.server.answering.batching import Batcher
+from simsearch.server.failures import CODES
+from simsearch.server.guard.rates import MOST, Rates
+
+
+class Slow:
+    """Work that waits until it is let go, and remembers what it was given at once."""
+
+    def __init__(self) -> None:
+        self.go, self.began = threading.Semaphore(0), threading.Semaphore(0)
+        self.batches: list[list[int]] = []
+
+    def __call__(self, items: Sequence[int]) -> Sequence[int | Exception]:
+        self.batches.append(list(items))
+        self.began.release()
+        assert self.go.acquire(timeout=30)
+        return [ValueError(str(item)) if item < 0 else item * 10 for item in items]
+
+
+def test_the_first_waits_for_nothing_and_what_comes_meanwhile_is_gathered() -> None:
+    work, sizes = Slow(), list[int]()
+    batcher = Batcher[int, int]("test", work, 3, sizes.append)
+    first = batcher.submit(1)
+    assert work.began.acquire(timeout=30)
+    assert work.batches == [[1]]
+    later: list[Future[int]] = [batcher.submit(number) for number in (2, -3, 4, 5)]
+    assert batcher.waiting == 4
+    # One who goes away while it waits is not asked for.
+    assert later[2].cancel()
+    work.go.release(9)
+    assert first.result(30) == 10
+    assert later[0].result(30) == 20
+    with pytest.raises(ValueError, match="-3"):
+        later[1].result(30)
+    assert later[3].result(30) == 50
+    batcher.close(30)
+    assert work.batches == [[1], [2, -3, 5]]
+    assert sizes == [1, 3]
+
+
+def test_no_more_than_so_many_at_once_and_all_are_answered_at_the_end() -> None:
+    work = Slow()
+    batcher = Batcher[int, int]("test", work, 2, lambda _: None)
+    futures = [batcher.submit(number) for number in range(1, 6)]
+    work.go.release(9)
+    batcher.close(30)
+    assert [future.result(0) for future in futures] == [10, 20, 30, 40, 50]
+    assert max(map(len, work.batches)) <= 2
+
+
+def test_work_that_breaks_is_the_error_of_all_and_the_next_are_answered() -> None:
+    def work(items: Sequence[int]) -> Sequence[int]:
+        return [1 // item for item in items]
+
+    batcher = Batcher[int, int]("test", work, 1, lambda _: None)
+    with pytest.raises(ZeroDivisionError):
+        batcher.submit(0).result(30)
+    assert batcher.submit(1).result(30) == 1
+    batcher.close(30)
+
+
+def test_a_bucket_holds_two_seconds_and_fills_as_time_goes() -> None:
+    now = [100.0]
+    rates = Rates(2, lambda: now[0])
+    # Two a second, saved up for two seconds.
+    assert [rates.wait("a") for _ in range(5)] == [0, 0, 0, 0, 0.5]
+    assert rates.wait("b") == 0
+    now[0] += 0.25
+    assert rates.wait("a") == 0.25
+    now[0] += 0.25
+    assert rates.wait("a") == 0
+    now[0] += 1000
+    assert [rates.wait("a") for _ in range(5)] == [0, 0, 0, 0, 0.5]
+    assert [Rates(0).wait("a") for _ in range(1000)] == [0.0] * 1000
+
+
+def test_less_than_one_a_second_still_lets_one_through() -> None:
+    now = [0.0]
+    rates = Rates(0.1, lambda: now[0])
+    assert [rates.wait("a"), rates.wait("a")] == [0, 10]
+    now[0] = 10.0
+    assert rates.wait("a") == 0
+
+
+def test_no_number_of_addresses_takes_memory() -> None:
+    rates = Rates(1, lambda: 0.0)
+    for number in range(MOST + 100):
+        rates.wait(str(number))
+    assert len(rates._buckets) == MOST
+
+
+def test_the_manual_names_every_refusal_and_every_bound() -> None:
+    page = (REPO / "docs" / "server.md").read_text(encoding="utf-8")
+    for status, code in CODES.items():
+        assert (f"| {status} | `{code}` |" in page) is (status != 500)
+    usual = ServerConfig()
+    for words in (
+        f"--pause` ({usual.pause:g} s)",
+        f"--max-upload` ({usual.max_upload >> 20} MiB)",
+        f"--max-request` ({usual.max_request >> 20} MiB)",
+        f"--rate` ({usual.rate:g})",
+        f"--concurrency` ({usual.concurrency})",
+        f"--timeout` ({usual.timeout:g} s)",
+        f"--batch` ({usual.batch})",
+    ):
+        assert words in page
