@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -140,8 +139,8 @@ class Life:
 
 
 @pytest.fixture(params=KINDS)
-def life(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Life]:
-    yield Life(tmp_path, request.param)
+def life(request: pytest.FixtureRequest, tmp_path: Path) -> Life:
+    return Life(tmp_path, request.param)
 
 
 def test_removals_the_tail_and_compaction_are_what_brute_force_says(life: Life) -> None:
