@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from conftest import simsearch
+from life import Life
 from lite import MISSING, LiteServer
 from made import ENOUGH, made_index
 from oracle import read_index
@@ -24,7 +25,7 @@ from oracle import read_index
 from simsearch import Index
 from simsearch.dedup.graph import knn_graph
 from simsearch.engine.maintenance.verify import verify
-from simsearch.engine.maintenance.view import rebuild
+from simsearch.engine.maintenance.view import TAIL_ROWS, rebuild
 from simsearch.errors import ExtraMissing, ViewUnavailable
 
 pytestmark = [
@@ -218,6 +219,19 @@ def test_rows_that_were_fed_and_never_written_down_are_no_hits(folder: Path, ser
     with Index.open(folder) as index:
         assert index.info().view.kind == "milvus"
         assert index.search(truth.vectors[:20], k=7) == before
+
+
+def test_a_feeding_of_the_tail_drops_what_a_crash_left_there(server: LiteServer, tmp_path: Path) -> None:
+    life = Life(tmp_path, server.address)
+    fed, client = record_of(life.folder)["remote"], client_of(server)
+    # As a run leaves it that is killed between the server and the database: rows, and nobody who knows them.
+    stray = [{"id": fed["last_id"] + n, "vector": [0.0] * 16, "stamp": 5} for n in range(1, 600)]
+    client.insert(fed["name"], stray)
+    life.more(TAIL_ROWS)
+    grown = record_of(life.folder)["remote"]
+    assert (grown["name"], grown["rows"]) == (fed["name"], ENOUGH + TAIL_ROWS)
+    assert client.query(fed["name"], filter="stamp == 5", output_fields=["count(*)"])[0]["count(*)"] == 0
+    life.check()
 
 
 def test_copies_of_an_index_do_not_take_each_others_rows_for_their_own(
