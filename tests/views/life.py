@@ -20,11 +20,9 @@ RECALL = 0.98
 
 def address_in(folder: Path, kind: str) -> str:
     """A kind of view as `rebuild` takes it; an address is one already."""
-    return (
-        f"milvus://{folder}/rows.db/{kind.replace('milvus', 'photos')}"
-        if kind.startswith("milvus") and "://" not in kind
-        else kind
-    )
+    if "://" in kind or not kind.startswith("milvus"):
+        return kind
+    return f"milvus://{folder}/rows.db/{kind.replace('milvus', 'photos')}"
 
 
 class Life:

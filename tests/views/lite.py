@@ -29,10 +29,14 @@ class LiteServer:
         """That of a collection."""
         return f"milvus://127.0.0.1:{self.port}/photos"
 
+    def command(self) -> list[str]:
+        """What is started."""
+        command = [sys.executable, "-m", "milvus_lite", "server", "--host", "127.0.0.1"]
+        return [*command, "--port", str(self.port), "--data-dir", os.fspath(self.folder)]
+
     def start(self) -> None:
         """Returns when it listens."""
-        command = [sys.executable, "-m", "milvus_lite", "server", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--data-dir", os.fspath(self.folder)]
+        command = self.command()
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -52,3 +56,25 @@ class LiteServer:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+
+class SecuredServer(LiteServer):
+    """The same by TLS, for those who bring the token."""
+
+    def __init__(self, folder: Path, token: str) -> None:
+        self.token = token
+        self.key, self.certificate = folder.with_suffix(".key"), folder.with_suffix(".crt")
+        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        files = ["-keyout", os.fspath(self.key), "-out", os.fspath(self.certificate)]
+        made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        subprocess.run([*made, *names, *files], check=True, capture_output=True)
+        super().__init__(folder)
+
+    @property
+    def address(self) -> str:
+        return f"milvus+tls://localhost:{self.port}/photos"
+
+    def command(self) -> list[str]:
+        script = os.fspath(Path(__file__).with_name("secured.py"))
+        pair = [os.fspath(self.key), os.fspath(self.certificate)]
+        return [sys.executable, script, os.fspath(self.folder), str(self.port), *pair, self.token]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from conftest import simsearch
 from life import Life
-from lite import MISSING, LiteServer
+from lite import MISSING, LiteServer, SecuredServer
 from made import ENOUGH, made_index
 from oracle import read_index
 
@@ -243,13 +243,30 @@ def test_copies_of_an_index_do_not_take_each_others_rows_for_their_own(
     assert "has no collection" in query_exactly(folder)
 
 
-def test_nothing_secret_is_written_down(
-    folder: Path, server: LiteServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SIMSEARCH_MILVUS_TOKEN", "root:Hush-a-bye")
-    rebuild(folder, view=server.address, recall=0.9)
-    with Index.open(folder) as index:
-        search_exactly(index, folder)
+@pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl, which makes the certificate, is missing"
+)
+def test_an_encrypted_server_wants_the_token_and_its_authority(tmp_path: Path) -> None:
+    _, folder = made_index(tmp_path)
+    server = SecuredServer(tmp_path / "secured", "root:Hush-a-bye")
+    trusted = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(server.certificate)}
+    told = {"SIMSEARCH_MILVUS_TOKEN": server.token}
+    command = ("rebuild", "--view", server.address, "--recall", "0.9", "-i", folder)
+    try:
+        for environment, why in ((told, "cannot be reached"), (trusted, "auth check failure")):
+            done = simsearch(*command, **environment)
+            assert done.returncode == 1
+            [*_, line] = done.stderr.decode().splitlines()
+            assert line.startswith(f"Error: {server.address} ")
+            assert why in line
+            assert "Hush" not in line
+        done = simsearch(*command, **trusted, **told)
+        assert (done.returncode, done.stdout[:10]) == (0, b"milvus at ")
+        info = json.loads(simsearch("info", "--json", "-i", folder, **trusted, **told).stdout)
+        assert (info["view"]["kind"], info["view"]["server"]) == ("milvus", server.address)
+        assert simsearch("info", "--json", "-i", folder, **trusted).returncode == 0
+    finally:
+        server.kill()
     assert not [path for path in folder.rglob("*") if path.is_file() and b"Hush-a-bye" in path.read_bytes()]
 
 

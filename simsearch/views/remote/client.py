@@ -198,10 +198,12 @@ class MilvusServer:
         except self._api.MilvusException as exc:
             if name and exc.code == _NO_SUCH_COLLECTION:
                 raise ViewStale(f"{self.address} has no collection {name} any more.") from exc
-            raise ViewUnavailable(f"{self.address} {what}: {_words(exc.message)}.") from exc
+            # A connection that was refused is said to have failed, and why is in what lies behind.
+            behind = exc.__cause__ if isinstance(exc.__cause__, RpcError) else None
+            reason = exc.message if behind is None else _told(behind)
+            raise ViewUnavailable(f"{self.address} {what}: {_words(reason)}.") from exc
         except RpcError as exc:
-            code = getattr(exc, "code", lambda: None)()
-            raise ViewUnavailable(f"{self.address} {what}: {getattr(code, 'name', exc)}.") from exc
+            raise ViewUnavailable(f"{self.address} {what}: {_words(_told(exc))}.") from exc
         except (OSError, ValueError, KeyError, IndexError) as exc:
             raise ViewUnavailable(f"{self.address} {what}: {_words(exc)}.") from exc
 
@@ -209,6 +211,13 @@ class MilvusServer:
 def _found(answer: Sequence[Mapping[str, Any]]) -> Found:
     ids = np.array([hit[KEY] for hit in answer], dtype=np.int64)
     return Found(ids, np.array([hit["distance"] for hit in answer], dtype=np.float32))
+
+
+def _told(error: Any) -> str:
+    """What gRPC tells of a call that failed."""
+    if not hasattr(error, "code") or error.code() is None:
+        return str(error)
+    return f"{error.code().name}, {error.details()}"
 
 
 def _words(reason: object) -> str:
