@@ -54,7 +54,7 @@ class MilvusAddress:
             raise _refused("it is none")
         if "@" in parts.netloc:
             raise _refused(
-                f"it holds a name or a password. Put NAME:PASSWORD or a token into ${TOKEN} instead"
+                f"it holds a name or a password. Put NAME:PASSWORD@HOST or TOKEN@HOST into ${TOKEN} instead"
             )
         index, database = _options(parts.query)
         where, _, collection = unquote(parts.path).rpartition("/")

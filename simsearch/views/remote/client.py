@@ -213,6 +213,15 @@ def _found(answer: Sequence[Mapping[str, Any]]) -> Found:
     return Found(ids, np.array([hit["distance"] for hit in answer], dtype=np.float32))
 
 
+def _token(address: MilvusAddress) -> str:
+    """The token for this server, if any: an index that somebody else made may name any server."""
+    given = os.environ.get(TOKEN, "")
+    token, at, host = given.rpartition("@")
+    if given and not at:
+        raise ViewUnavailable(f"${TOKEN} has to end in @HOST, the one server that it is for.")
+    return token if host.lower() == address.host else ""
+
+
 def _told(error: Any) -> str:
     """What gRPC tells of a call that failed."""
     if not hasattr(error, "code") or error.code() is None:

@@ -99,7 +99,11 @@ class MilvusView:
             transform = faiss.read_VectorTransform(os.fspath(path))
         except RuntimeError as exc:
             raise IndexDamaged(f"FAISS cannot read {path}: {exc}. Run: simsearch rebuild") from exc
-        view = cls(MilvusServer(MilvusAddress.parse(fed.address)), transform, fed)
+        address = MilvusAddress.parse(fed.address)
+        if address.file is not None and not os.path.isdir(address.file):
+            # Milvus Lite would make it, wherever the record says.
+            raise ViewStale(f"{fed.address} is not there any more.")
+        view = cls(MilvusServer(address), transform, fed)
         view._server.load(fed.name, OPEN_S)
         view.check()
         view.setting, view.robust = setting, robust
