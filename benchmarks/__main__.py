@@ -14,6 +14,7 @@ from benchmarks.docs.page import docs
 from benchmarks.finetune import learning
 from benchmarks.indexing.case import indexing
 from benchmarks.levers.case import levers
+from benchmarks.milvus import milvus
 from benchmarks.precision.case import precision
 from benchmarks.scale.case import scale
 from benchmarks.search.command import search
@@ -29,6 +30,7 @@ def main() -> None:
 
 main.add_command(indexing)
 main.add_command(search)
+main.add_command(milvus)
 main.add_command(startup)
 main.add_command(scale)
 main.add_command(precision)

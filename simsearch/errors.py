@@ -7,6 +7,8 @@ SimsearchError
 ├── IndexDamaged      the bytes on disk are not those that were committed
 ├── IndexUnwritable   the folder, the disk or its quota refuses a write
 ├── IndexLocked       another process is writing
+├── ViewUnavailable   the server that holds the search view cannot be used
+│   └── ViewStale     what it holds is not what was fed to it
 ├── FormatUnknown     an index of another format version
 ├── RootMissing       a folder that was indexed is not there (an unmounted disk?)
 ├── PhotoUnreadable   this file cannot be decoded
@@ -54,6 +56,14 @@ class IndexUnwritable(SimsearchError):
 
 class IndexLocked(SimsearchError):
     """Another process holds the index's writer lock."""
+
+
+class ViewUnavailable(SimsearchError):
+    """The server that holds the search view does not answer, refuses, or is too slow."""
+
+
+class ViewStale(ViewUnavailable):
+    """What the server holds is gone, incomplete, or of another build than the index names."""
 
 
 class FormatUnknown(SimsearchError):

@@ -165,12 +165,10 @@ class ViewInfo:
     """How an index is searched.
 
     Attributes:
-        kind: "exact", "ivf" or "hnsw".
-        recall: recall@10 on held-out rows, measured when the view was built.
+        kind: "exact", "ivf", "hnsw" or "milvus", at the address `server`; `trouble` is why it is not in use.
+        recall, robust_recall: recall@10 on held-out rows when the view was built, tuned and robust.
         tail: rows that came later and are compared one by one.
-        robust_recall: the same as `recall` with the robust setting.
-        robust: whether that setting is in use.
-        center: whether scores are cosines of centred vectors, unless a query says otherwise.
+        robust, center: whether the robust setting is in use, and scores are of centred vectors by default.
     """
 
     kind: str
@@ -179,6 +177,8 @@ class ViewInfo:
     robust_recall: float = 1.0
     robust: bool = False
     center: bool = False
+    server: str | None = None
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

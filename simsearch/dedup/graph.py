@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simsearch.engine.index import Index
 from simsearch.engine.ranking import checked_rows
 from simsearch.engine.snapshot import Snapshot, blocks_of
+from simsearch.errors import ViewUnavailable
 from simsearch.storage import catalog
 from simsearch.storage.catalog import VectorTable
 from simsearch.views.base import Ids, Vectors
@@ -49,7 +50,11 @@ def knn_graph(index: Index, k: int = 10) -> Iterator[Neighbours]:
     index.segments.open([int(number) for number in np.unique(table.segments)])
     for ids in _groups(snapshot, table):
         queries = checked_rows(index.segments, _pick(table, ids))
-        found = _candidates(index, snapshot, table, queries, k + 1)
+        try:
+            found = _candidates(index, snapshot, table, queries, k + 1)
+        except ViewUnavailable as exc:
+            snapshot = index.without_view(exc)
+            found = _candidates(index, snapshot, table, queries, k + 1)
         union = np.unique(np.concatenate(found))
         live = _among(union, table.ids)
         rows = np.empty((len(union), queries.shape[1]), dtype=np.float32)
@@ -78,6 +83,11 @@ def _state(index: Index) -> tuple[Snapshot, VectorTable]:
 
 def _groups(snapshot: Snapshot, table: VectorTable) -> Iterator[Ids]:
     """The live ids, those close to each other together."""
+    if snapshot.record is not None and snapshot.record.remote is not None:
+        # A server knows no more of what lies close than the order in which photos came.
+        for start in range(0, len(table), GROUP):
+            yield table.ids[start : start + GROUP]
+        return
     if snapshot.view is not None:
         for ids in snapshot.view.groups(GROUP):
             live = np.sort(ids[_among(ids, table.ids)])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -20,7 +20,8 @@ from simsearch.engine.disk import bytes_below, file_stat
 from simsearch.engine.ranking import Wanted, checked_rows, content_paths, rank
 from simsearch.engine.snapshot import Snapshot
 from simsearch.engine.tiles.setting import tiles_info
-from simsearch.errors import IndexDamaged, IndexEmpty, IndexMissing, NotIndexed
+from simsearch.engine.viewing.newest import Newest
+from simsearch.errors import IndexDamaged, IndexEmpty, IndexMissing, NotIndexed, SimsearchError
 from simsearch.media.formats import MAX_PIXELS
 from simsearch.paths import DATABASE, AnyPath, canonical, existing_index, text
 from simsearch.records import Hit, IndexInfo, Photo, Skipped
@@ -56,8 +57,7 @@ class Index:
         self.spec = EmbeddingSpec.from_json(self._settings["spec"])
         header = SegmentHeader(self._settings["uuid"], self.spec.id, self.spec.dim)
         self.segments = SegmentStore(folder / "segments", header)
-        self._snapshot: Snapshot | None = None
-        self._lock = threading.Lock()
+        self._newest = Newest(self.segments, folder)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] | None = None) -> Index:
@@ -121,7 +121,11 @@ class Index:
 
     def snapshot(self) -> Snapshot:
         """The newest commit; read again only when somebody has committed since."""
-        return self.steadily(self._snapshot_at)
+        return self.steadily(self._newest.at)
+
+    def without_view(self, why: SimsearchError) -> Snapshot:
+        """The newest commit, every row of which is compared since the server of its view failed."""
+        return self.steadily(lambda connection: self._newest.refused(connection, why))
 
     def search(
         self,
@@ -150,15 +154,14 @@ class Index:
         """`search`, with all that can be asked in one record."""
         queries = check_queries(vectors, self.spec.dim)
 
-        def ranked(connection: sa.Connection) -> list[tuple[Hit, ...]]:
-            snapshot = self._snapshot_at(connection)
+        def ranked(connection: sa.Connection, snapshot: Snapshot) -> list[tuple[Hit, ...]]:
             if not snapshot.photos:
                 raise IndexEmpty(
                     f"The index at {self.path} holds no photo. Add some with: simsearch index FOLDER"
                 )
             return rank(connection, self.segments, snapshot, queries, wanted)
 
-        return self.steadily(ranked)
+        return self.steadily(lambda read: self._newest.used(read, partial(ranked, read)))
 
     def steadily(self, read: Callable[[sa.Connection], T]) -> T:
         """What `read` finds in one transaction; in a later one when compaction took a segment away meanwhile.
@@ -176,13 +179,6 @@ class Index:
                 if generation == failed:
                     raise
                 failed = generation
-
-    def _snapshot_at(self, connection: sa.Connection) -> Snapshot:
-        generation = catalog.generation(connection)
-        with self._lock:
-            if self._snapshot is None or self._snapshot.generation != generation:
-                self._snapshot = Snapshot(connection, self.segments, self.path, self._snapshot)
-            return self._snapshot
 
     def vectors(self, ids: Sequence[int]) -> Vectors:
         """The stored vectors of these ids, float32 (len(ids), dim). Raises NotIndexed for an unknown one."""

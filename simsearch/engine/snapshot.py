@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import hashlib
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from simsearch.engine.calibration.rarity import Rarity
 from simsearch.engine.tiles.setting import tiling_of
-from simsearch.errors import IndexDamaged, IndexMismatch
+from simsearch.engine.viewing.record import ViewRecord, load_view, named_view
+from simsearch.errors import ExtraMissing, IndexMismatch, SimsearchError, ViewUnavailable
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog
 from simsearch.storage.catalog import VectorTable
 from simsearch.storage.segments import SegmentStore
 from simsearch.views.base import Blocks, Ids, Vectors, View
-
-if TYPE_CHECKING:
-    from simsearch.views.faiss_view import FaissView
 
 EXACT_UP_TO = 20_000
 """Among so many vectors every one is compared."""
@@ -37,94 +30,6 @@ FILTERED_EXACTLY = 2000
 """Among so few allowed rows every one is compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class ViewRecord:
-    """The view named in the database: file name in `views/`, kind, size and SHA-256 of the file, the last
-    vector id that it covers, how many rows it was trained on, the recall that was asked for, and its two
-    settings: the tuned one and the robust one, of which `use_robust` says which is in use. `mean` is that by
-    which its vectors were centred, float32 in base64; None where they were not."""
-
-    file: str
-    kind: str
-    size: int
-    sha256: str
-    last_id: int
-    trained_on: int
-    nprobe: int
-    reranked: int
-    recall: float
-    wanted: float = 0.99
-    robust_nprobe: int = 1
-    robust_reranked: int = 1
-    robust_recall: float = 0.0
-    use_robust: bool = False
-    mean: str | None = None
-
-    @classmethod
-    def from_settings(cls, settings: dict[str, str]) -> ViewRecord | None:
-        """The record under the key "view", or None for exact search. Raises IndexDamaged."""
-        return catalog.parsed("view", settings["view"], cls._checked) if "view" in settings else None
-
-    @classmethod
-    def _checked(cls, values: dict[str, Any]) -> ViewRecord:
-        record = cls(**values)
-        counts = [record.size, record.last_id, record.trained_on, record.nprobe, record.reranked]
-        counts += [record.robust_nprobe, record.robust_reranked]
-        if any(type(count) is not int or not 0 < count < 1 << 62 for count in counts):
-            raise ValueError("no count")
-        if not re.fullmatch(r"\d{1,18}\.faiss", record.file):
-            raise ValueError("no name of a view")
-        if record.kind not in ("ivf", "hnsw") or not isinstance(record.sha256, str):
-            raise ValueError("no view of a kind that is known")
-        if record.mean is not None:
-            base64.b64decode(record.mean, validate=True)
-        if not record.robust_recall:
-            # Written before views had a second setting: the tuned one is all that is known.
-            record = replace(
-                record,
-                robust_nprobe=record.nprobe,
-                robust_reranked=record.reranked,
-                robust_recall=record.recall,
-            )
-        return replace(
-            record,
-            recall=float(record.recall),
-            wanted=float(record.wanted),
-            robust_recall=float(record.robust_recall),
-            use_robust=bool(record.use_robust),
-        )
-
-
-def load_view(folder: Path, record: ViewRecord) -> FaissView | None:
-    """The view on disk, or None when it is missing or not the file that was written."""
-    from simsearch.views.faiss_view import VIEWS
-    from simsearch.views.tuning import Setting
-
-    path = folder / "views" / record.file
-    try:
-        digest = file_digest(path)
-        if path.stat().st_size != record.size or digest != record.sha256:
-            return None
-        tuned = Setting(record.nprobe, record.reranked, record.recall)
-        robust = Setting(record.robust_nprobe, record.robust_reranked, record.robust_recall)
-        return VIEWS[record.kind].read(path, robust if record.use_robust else tuned, robust)
-    except (OSError, IndexDamaged):
-        return None
-
-
-def _view_record(settings: dict[str, str]) -> ViewRecord | None:
-    """The record of the view; None also where it is none that can be, so that every row is compared."""
-    with contextlib.suppress(IndexDamaged):
-        return ViewRecord.from_settings(settings)
-    return None
-
-
-def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class Snapshot:
     """The vectors of one commit. Immutable; a newer commit is read into a new snapshot.
 
@@ -134,19 +39,29 @@ class Snapshot:
     """
 
     def __init__(
-        self, connection: sa.Connection, segments: SegmentStore, folder: Path, earlier: Snapshot | None
+        self,
+        connection: sa.Connection,
+        segments: SegmentStore,
+        folder: Path,
+        earlier: Snapshot | None,
+        refused: SimsearchError | None = None,
     ) -> None:
+        """Where the server of the view has `refused`, it is not asked again, and every row is compared."""
         self._segments = segments
         settings = catalog.read_settings(connection)
         if settings.get("uuid") != segments.header.index_uuid:
             raise IndexMismatch(f"{folder} holds another index than when it was opened. Open it again.")
         self.generation = catalog.number(settings, catalog.GENERATION, 0)
-        record = self.named = _view_record(settings)
+        record = self.named = named_view(settings)
         self.record: ViewRecord | None = None
         self.view: View | None = None
-        if record is not None:
+        self.trouble = refused
+        if record is not None and refused is None:
             same = earlier is not None and earlier.record == record
-            self.view = earlier.view if same and earlier is not None else load_view(folder, record)
+            try:
+                self.view = earlier.view if same and earlier is not None else load_view(folder, record)
+            except (ViewUnavailable, ExtraMissing) as exc:
+                self.trouble = exc
             self.record = record if self.view is not None else None
         self.view_lost = "view" in settings and self.view is None
         self.centred = settings.get(CENTER) == "on"
@@ -181,11 +96,14 @@ class Snapshot:
 
     def info(self) -> ViewInfo:
         """How this snapshot is searched."""
+        remote = self.named.remote if self.named is not None else None
+        server = remote.address if remote is not None else None
         if self.record is None:
-            return ViewInfo("exact", 1.0, 0, center=self.centred)
+            trouble = None if self.trouble is None else str(self.trouble)
+            return ViewInfo("exact", 1.0, 0, center=self.centred, server=server, trouble=trouble)
         record = self.record
         recalls = (record.recall, len(self.table), record.robust_recall, record.use_robust)
-        return ViewInfo(record.kind, *recalls, center=self.centred)
+        return ViewInfo(record.kind, *recalls, center=self.centred, server=server)
 
     def middle(self, connection: sa.Connection) -> Vectors:
         """The mean of the collection by which vectors are centred, float32 (dim,); see `views.centring`."""

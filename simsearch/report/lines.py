@@ -57,10 +57,12 @@ def view_line(view: ViewInfo) -> str:
     """How an index is searched, with the measured recall."""
     centred = ", centred" if view.center else ""
     if view.kind == "exact":
-        return f"exact, every photo is compared{centred}"
+        trouble = f"; {visible(view.trouble)}" if view.trouble else ""
+        return f"exact, every photo is compared{centred}{trouble}"
     robust = f"robust, recall@10 {view.robust_recall:.4f} (without --robust {view.recall:.4f})"
     usual = f"recall@10 {view.recall:.4f} (with --robust {view.robust_recall:.4f})"
-    line = f"{view.kind}, {robust if view.robust else usual}{centred}"
+    kind = f"{view.kind} at {visible(view.server)}" if view.server else view.kind
+    line = f"{kind}, {robust if view.robust else usual}{centred}"
     return f"{line}, {view.tail} vectors beside it" if view.tail else line
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,12 +14,34 @@ import numpy as np
 
 from simsearch.errors import IndexDamaged, SimsearchError
 from simsearch.views.base import Blocks, Ids, Owners, Vectors
-from simsearch.views.exact import FEW, ExactView, one_thread
-from simsearch.views.training import held_out
-from simsearch.views.tuning import RERANKED, Effort, Setting, recall_at_10, tune
+from simsearch.views.exact import FEW, one_thread
+from simsearch.views.tuning import RERANKED, Effort, Setting, Trial
 
 MINIMUM_ROWS = 1000
-HELD_OUT = 500
+
+
+def check_rows(kind: str, total: int) -> None:
+    """Raises SimsearchError for fewer rows than a view can be tuned on."""
+    if total < MINIMUM_ROWS:
+        raise SimsearchError(
+            f"The view {kind} needs at least {MINIMUM_ROWS} photos; this index has {total}. Use --view exact."
+        )
+
+
+def write_synced(write: Callable[[str], None], path: Path) -> None:
+    """Have FAISS write a file and wait until the disk has it. Raises SimsearchError."""
+    try:
+        write(os.fspath(path))
+        fd = os.open(path, os.O_RDWR)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except (RuntimeError, OSError) as exc:
+        reason = " ".join(str(exc).split())
+        raise SimsearchError(
+            f"Cannot write the view {path}: {reason}. Make room and run: simsearch rebuild"
+        ) from exc
 
 
 class FaissView(ABC):
@@ -43,11 +66,7 @@ class FaissView(ABC):
 
         Where pictures have several rows, it is that of the best rows of the ten nearest other pictures.
         """
-        if total < MINIMUM_ROWS:
-            raise SimsearchError(
-                f"The view {cls.kind} needs at least {MINIMUM_ROWS} photos; this index has {total}. "
-                "Use --view exact."
-            )
+        check_rows(cls.kind, total)
         # k-means of product codes is many small steps, in which threads only wait for each other.
         with one_thread():
             index = cls._trained(blocks, total)
@@ -88,18 +107,7 @@ class FaissView(ABC):
 
     def write(self, path: Path) -> None:
         """Write the index to `path` and wait until the disk has it."""
-        try:
-            faiss.write_index(self._index, os.fspath(path))
-            fd = os.open(path, os.O_RDWR)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-        except (RuntimeError, OSError) as exc:
-            reason = " ".join(str(exc).split())
-            raise SimsearchError(
-                f"Cannot write the view {path}: {reason}. Make room and run: simsearch rebuild"
-            ) from exc
+        write_synced(partial(faiss.write_index, self._index), path)
 
     @classmethod
     def read(cls, path: Path, setting: Setting, robust: Setting | None = None) -> Self:
@@ -118,19 +126,9 @@ class FaissView(ABC):
         return [row[row >= 0] for row in ids]
 
     def _tune(self, blocks: Blocks, total: int, recall: float, owners: Owners | None) -> None:
-        own, queries = held_out(blocks, total, HELD_OUT)
-        if owners is None:
-            truth = _without(ExactView(blocks).search(queries, 11), own, 10)
-        else:
-            nearest = ExactView(blocks).search(queries, 11 * owners.each)
-            truth = [owners.best(ids, row, 10) for ids, row in zip(nearest, own.tolist(), strict=True)]
-
-        def search(nprobe: int, k: int) -> list[Ids]:
-            return _without(self._candidates(queries, k + 1, nprobe), own, k)
-
-        self.setting = tune(search, truth, self._efforts(), recall)
-        nprobe, reranked = self._harder()
-        self.robust = Setting(nprobe, reranked, recall_at_10(truth, search(nprobe, reranked), reranked)[0])
+        trial = Trial.of(blocks, total, owners)
+        self.setting = trial.tuned(self._candidates, self._efforts(), recall)
+        self.robust = trial.measured(self._candidates, *self._harder())
 
 
 class IvfView(FaissView):
@@ -262,7 +260,3 @@ def _bitmap(allowed: Ids) -> faiss.IDSelectorBitmap:
     bits = np.zeros((int(allowed[-1]) // 8 + 1) * 8 if len(allowed) else 8, dtype=bool)
     bits[allowed] = True
     return faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
-
-
-def _without(found: Sequence[Ids], own: Ids, k: int) -> list[Ids]:
-    return [ids[ids != mine][:k] for ids, mine in zip(found, own, strict=True)]

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simsearch.views.base import Ids
+from simsearch.views.base import Blocks, Ids, Owners, Vectors
+from simsearch.views.exact import ExactView
+from simsearch.views.training import held_out
 
+HELD_OUT = 500
 RERANKED = (20, 30, 40, 50, 60, 80, 100, 120, 150, 180, 220, 260, 320, 400)
 BOUND = 1.645
 """Standard errors from the mean to the lower end of a one-sided 95 % interval."""
@@ -72,3 +75,44 @@ def tune(
             if recall - BOUND * error >= wanted and (best is None or cost < best[0]):
                 best = cost, setting
     return best[1] if best else fallback
+
+
+Candidates = Callable[[Vectors, int, int], list[Ids]]
+"""(queries, k, nprobe) -> candidate ids of each query, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Held-out rows as queries, by which a view is tuned and measured: their ids, themselves, and the true
+    ten nearest others of each."""
+
+    own: Ids
+    queries: Vectors
+    truth: Sequence[Ids]
+
+    @classmethod
+    def of(cls, blocks: Blocks, total: int, owners: Owners | None) -> Trial:
+        """500 rows of a collection; of pictures with several rows, the truth is the best row of each."""
+        own, queries = held_out(blocks, total, HELD_OUT)
+        if owners is None:
+            return cls(own, queries, without(ExactView(blocks).search(queries, 11), own, 10))
+        nearest = ExactView(blocks).search(queries, 11 * owners.each)
+        truth = [owners.best(ids, row, 10) for ids, row in zip(nearest, own.tolist(), strict=True)]
+        return cls(own, queries, truth)
+
+    def tuned(self, candidates: Candidates, efforts: Sequence[Effort], wanted: float) -> Setting:
+        """See `tune`."""
+        return tune(lambda nprobe, k: self._found(candidates, nprobe, k), self.truth, efforts, wanted)
+
+    def measured(self, candidates: Candidates, nprobe: int, reranked: int) -> Setting:
+        """A setting with its recall."""
+        found = self._found(candidates, nprobe, reranked)
+        return Setting(nprobe, reranked, recall_at_10(self.truth, found, reranked)[0])
+
+    def _found(self, candidates: Candidates, nprobe: int, k: int) -> list[Ids]:
+        return without(candidates(self.queries, k + 1, nprobe), self.own, k)
+
+
+def without(found: Sequence[Ids], own: Ids, k: int) -> list[Ids]:
+    """The first `k` ids of each query but its own."""
+    return [ids[ids != mine][:k] for ids, mine in zip(found, own, strict=True)]

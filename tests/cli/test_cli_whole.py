@@ -80,7 +80,8 @@ def test_info_of_one_index_its_skipped_files_and_all(real: Path, tmp_path: Path)
         "roots",
     }
     assert expected <= set(info)
-    assert set(info["view"]) == {"kind", "recall", "tail", "robust_recall", "robust", "center"}
+    view = {"kind", "recall", "tail", "robust_recall", "robust", "center", "server", "trouble"}
+    assert set(info["view"]) == view
     assert (info["photos"], info["skipped"]) == (9, 1)
     assert info["roots"] == [str(real / "photos")]
 

@@ -22,7 +22,7 @@ from conftest import age, picture
 from simsearch.engine.append import NewContent
 from simsearch.engine.create import create_index, prepare_folder
 from simsearch.engine.index import Index
-from simsearch.engine.snapshot import ViewRecord, file_digest
+from simsearch.engine.viewing.record import ViewRecord, file_digest
 from simsearch.models.choice import ModelChoice, resolve
 from simsearch.records import Facts, FileStat
 from simsearch.storage import writer

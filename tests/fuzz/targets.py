@@ -22,7 +22,7 @@ from fuzz.ground import Ground, fresh, ground, place, put_setting
 from simsearch.engine.index import Index
 from simsearch.engine.indexing import index_folder
 from simsearch.engine.maintenance.verify import verify
-from simsearch.engine.snapshot import ViewRecord, file_digest, load_view
+from simsearch.engine.viewing.record import ViewRecord, file_digest, load_view
 from simsearch.errors import FormatUnknown, IndexDamaged, PhotoUnreadable, SimsearchError
 from simsearch.framing import Framing, Tiling
 from simsearch.media import formats, worker

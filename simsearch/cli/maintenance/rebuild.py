@@ -16,14 +16,25 @@ def _share(_: click.Context, parameter: click.Parameter, value: float) -> float:
     return value
 
 
+class _View(click.Choice[str]):
+    """A kind of view, or the address of a server that holds one."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from simsearch.views.remote.address import is_milvus
+
+        return value if is_milvus(value) else super().convert(value, param, ctx)
+
+
 @click.command("rebuild", short_help="Make the search view of an index anew.")
 @click.option(
     "--view",
-    type=click.Choice(["auto", "exact", "ivf", "hnsw"]),
+    type=_View(["auto", "exact", "ivf", "hnsw"]),
+    metavar="[auto|exact|ivf|hnsw|milvus://HOST:PORT/COLLECTION]",
     default="auto",
     show_default=True,
     help="exact compares every photo, ivf is quicker for many, hnsw somewhat quicker still for five times "
-    "the memory; auto is exact up to 20,000 vectors, then ivf.",
+    "the memory; auto is exact up to 20,000 vectors, then ivf. milvus:// feeds a Milvus server, whose token "
+    "is in $SIMSEARCH_MILVUS_TOKEN.",
 )
 @click.option(
     "--recall",

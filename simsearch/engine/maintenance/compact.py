@@ -12,7 +12,7 @@ from simsearch.engine.create import delete_replaced, open_for_writing
 from simsearch.engine.disk import bytes_below
 from simsearch.engine.index import Index
 from simsearch.engine.maintenance.verify import database_problems
-from simsearch.engine.maintenance.view import Wish, build_view
+from simsearch.engine.maintenance.view import renew_view
 from simsearch.engine.ranking import checked_rows
 from simsearch.errors import IndexDamaged, IndexUnwritable
 from simsearch.media.thumbs import keep_only
@@ -134,7 +134,6 @@ def _switch(
 
 
 def _tend_view(index: Index, dropped: int, note: Callable[[str], None]) -> None:
-    snapshot = index.snapshot()
-    record = snapshot.record
+    record = index.snapshot().record
     if record is not None and dropped > REBUILD_SHARE * record.trained_on:
-        build_view(index, Wish.anew(record, snapshot.photos * snapshot.each), note)
+        renew_view(index, note)

@@ -14,9 +14,9 @@ import numpy as np
 from simsearch.engine.index import Index
 from simsearch.engine.maintenance.health import sound_pictures, sound_vectors, unchecked_segments
 from simsearch.engine.ranking import content_paths
-from simsearch.engine.snapshot import ViewRecord, load_view
 from simsearch.engine.tiles.setting import tiling_of
-from simsearch.errors import FormatUnknown, IndexDamaged, SimsearchError
+from simsearch.engine.viewing.record import ViewRecord, load_view
+from simsearch.errors import ExtraMissing, FormatUnknown, IndexDamaged, SimsearchError, ViewUnavailable
 from simsearch.media.files import FileUnreadable, OpenFile
 from simsearch.media.scan import root_state
 from simsearch.paths import DATABASE, existing_index, join, text
@@ -227,7 +227,12 @@ def _view_problems(index: Index) -> Iterator[Problem]:
         except IndexDamaged as exc:
             yield Problem("views", _without_advice(exc), mend)
             return
-        if record is None or load_view(index.path, record) is not None:
+        try:
+            if record is None or load_view(index.path, record) is not None:
+                return
+        except (ViewUnavailable, ExtraMissing) as exc:
+            where = record.remote.address if record is not None and record.remote is not None else ""
+            yield Problem(where, str(exc), f"{mend} --view {shlex.quote(where)}")
             return
         if record == seen:
             yield Problem(str(Path("views") / record.file), "missing, or not the file that was written", mend)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,17 +14,11 @@ import numpy as np
 from simsearch.engine.calibration.pairs import tend_rarity
 from simsearch.engine.create import open_for_writing
 from simsearch.engine.index import Index
-from simsearch.engine.snapshot import (
-    CENTER,
-    EXACT_UP_TO,
-    ViewRecord,
-    blocks_of,
-    file_digest,
-    load_view,
-    table_blocks,
-)
+from simsearch.engine.snapshot import CENTER, EXACT_UP_TO, Snapshot, blocks_of, table_blocks
 from simsearch.engine.tiles.setting import tiling_of
-from simsearch.errors import IndexUnwritable
+from simsearch.engine.viewing.newest import remedy
+from simsearch.engine.viewing.record import ViewRecord, file_digest, load_view, named_view
+from simsearch.errors import ExtraMissing, IndexUnwritable, ViewStale, ViewUnavailable
 from simsearch.paths import existing_index
 from simsearch.records import ViewInfo
 from simsearch.storage import catalog, writer
@@ -34,9 +27,11 @@ from simsearch.storage.disk.durable import sync_folder
 from simsearch.storage.lock import WriterLock
 from simsearch.views.base import Owners, Vectors
 from simsearch.views.centring import centred, centred_blocks
+from simsearch.views.remote.address import MilvusAddress, is_milvus
 
 if TYPE_CHECKING:
     from simsearch.views.faiss_view import FaissView
+    from simsearch.views.remote.milvus_view import MilvusView
 
 TAIL_ROWS = 2000
 GROWTH = 4
@@ -46,7 +41,8 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What view is wanted: kind, recall@10 to tune for, and whether its robust setting is to be used."""
+    """What view is wanted: kind or the address of a server, recall@10 to tune for, and whether its robust
+    setting is to be used."""
 
     kind: str = "auto"
     recall: float = 0.99
@@ -55,12 +51,17 @@ class Wish:
     @classmethod
     def of(cls, record: ViewRecord | None) -> Wish:
         """What was wished when this view was made; the usual where there is none."""
-        return cls(record.kind, record.wanted, record.use_robust) if record is not None else cls()
+        if record is None:
+            return cls()
+        kind = record.kind if record.remote is None else record.remote.address
+        return cls(kind, record.wanted, record.use_robust)
 
     @classmethod
     def anew(cls, record: ViewRecord | None, vectors: int) -> Wish:
-        """The same for a view that is lost or has lost many rows; few vectors are compared exactly."""
-        return cls.of(record) if vectors > EXACT_UP_TO else cls()
+        """The same for a view that is lost or has lost many rows; few vectors are compared exactly, unless
+        they were given to a server."""
+        wish = cls.of(record)
+        return wish if vectors > EXACT_UP_TO or is_milvus(wish.kind) else cls()
 
 
 def rebuild(
@@ -75,14 +76,18 @@ def rebuild(
     """Make the view anew from the segments, without embedding anything.
 
     Args:
-        view: "exact" (no view: every row is compared), "ivf", "hnsw" (quicker, five times the memory), or
-            "auto": exact up to 20,000 vectors (a photo has one, with tiles several), ivf beyond.
+        view: "exact" (no view: every row is compared), "ivf", "hnsw" (quicker, five times the memory), the
+            address of a Milvus server (see `MilvusAddress`), or "auto": exact up to 20,000 vectors (a photo
+            has one, with tiles several), ivf beyond.
         recall: the recall@10 that an approximate view is tuned to, on held-out rows.
         robust: search harder than that, for queries that are unlike the collection.
         center: whether queries score by centred vectors unless they say otherwise; None leaves it as it is.
 
-    Returns: how the index is searched now. Raises IndexLocked, IndexMissing, SimsearchError.
+    Returns: how the index is searched now. Raises IndexLocked, IndexMissing, SimsearchError; of a server
+    QueryInvalid for its address, ViewUnavailable, ExtraMissing.
     """
+    if is_milvus(view):
+        view = str(MilvusAddress.parse(view))
     folder, note = existing_index(index), note or (lambda _: None)
     with WriterLock(folder), open_for_writing(folder, note) as opened:
         if center is not None:
@@ -104,7 +109,31 @@ def tend_view(index: Index, note: Note) -> None:
 
 def _tend(index: Index, note: Note) -> None:
     snapshot = index.snapshot()
+    with _server_may_fail(index, snapshot, note):
+        _tend_at(index, snapshot, note)
+
+
+def renew_view(index: Index, note: Note) -> None:
+    """Make the view anew as it was wished; one whose server fails stays as it is, and a line says so."""
+    snapshot = index.snapshot()
+    with _server_may_fail(index, snapshot, note):
+        build_view(index, Wish.anew(snapshot.named, snapshot.photos * snapshot.each), note)
+
+
+@contextlib.contextmanager
+def _server_may_fail(index: Index, snapshot: Snapshot, note: Note) -> Iterator[None]:
+    """The photos are in the index; a view can wait for its server."""
+    try:
+        yield
+    except (ViewUnavailable, ExtraMissing) as exc:
+        note(f"{exc} {remedy(snapshot, index.path)}")
+
+
+def _tend_at(index: Index, snapshot: Snapshot, note: Note) -> None:
     record, size = snapshot.record, snapshot.photos * snapshot.each
+    if snapshot.trouble is not None and not isinstance(snapshot.trouble, ViewStale):
+        # What its server holds may still be whole.
+        return
     if snapshot.view_lost:
         note("The view is missing or damaged and is built again.")
         build_view(index, Wish.anew(snapshot.named, size), note)
@@ -114,7 +143,7 @@ def _tend(index: Index, note: Note) -> None:
     elif size > GROWTH * record.trained_on:
         build_view(index, Wish.of(record), note)
     elif len(snapshot.table) >= TAIL_ROWS:
-        _extend(index, record)
+        _extend(index, record, note)
 
 
 def build_view(index: Index, wish: Wish, note: Note) -> None:
@@ -128,19 +157,26 @@ def build_view(index: Index, wish: Wish, note: Note) -> None:
     if wish.kind == "exact" or (wish.kind == "auto" and photos * each <= EXACT_UP_TO):
         if wish.robust:
             note("Every photo is compared: there is nothing that --robust could make better.")
-        _adopt(index, None)
+        _adopt(index, None, note)
         return
     table = _rows(index, after=0)
     note(f"Building the search view of {photos} photos")
-    kind = VIEWS["ivf" if wish.kind == "auto" else wish.kind]
     owners = None
     if tiling is not None:
         owners = Owners(lambda ids: table.contents[np.searchsorted(table.ids, ids)], each)
     blocks, mean = blocks_of(table, index.segments), _mean(index)
     if mean is not None:
         blocks = centred_blocks(blocks, mean)
-    view = kind.build(blocks, len(table), recall=wish.recall, owners=owners)
-    _save(index, view, _Cover(int(table.ids[-1]), len(table), _written(mean)), wish)
+    view: FaissView | MilvusView
+    if is_milvus(wish.kind):
+        from simsearch.views.remote.milvus_view import MilvusView
+
+        place = MilvusAddress.parse(wish.kind), index.segments.header.index_uuid
+        view = MilvusView.build(place, blocks, len(table), recall=wish.recall, owners=owners)
+    else:
+        kind = VIEWS["ivf" if wish.kind == "auto" else wish.kind]
+        view = kind.build(blocks, len(table), recall=wish.recall, owners=owners)
+    _save(index, view, _Cover(int(table.ids[-1]), len(table), _written(mean)), wish, note)
 
 
 def _mean(index: Index) -> Vectors | None:
@@ -164,7 +200,7 @@ def _rows(index: Index, after: int) -> VectorTable:
     return table if tiling is not None else table.pick(np.flatnonzero(table.are_whole))
 
 
-def _extend(index: Index, record: ViewRecord) -> None:
+def _extend(index: Index, record: ViewRecord, note: Note) -> None:
     from simsearch.views.tuning import Setting
 
     tail = _rows(index, after=record.last_id)
@@ -177,7 +213,7 @@ def _extend(index: Index, record: ViewRecord) -> None:
         view.add(ids, rows if mean is None else centred(rows, mean))
     # What is in use is tuned no more, and stays as it was measured.
     view.setting = Setting(record.nprobe, record.reranked, record.recall)
-    _save(index, view, _Cover(int(tail.ids[-1]), record.trained_on, record.mean), Wish.of(record))
+    _save(index, view, _Cover(int(tail.ids[-1]), record.trained_on, record.mean), Wish.of(record), note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +225,10 @@ class _Cover:
     mean: str | None
 
 
-def _save(index: Index, view: FaissView, cover: _Cover, wish: Wish) -> None:
+def _save(index: Index, view: FaissView | MilvusView, cover: _Cover, wish: Wish, note: Note) -> None:
     """Write under a temporary name, sync, rename, and only then name it in the database."""
+    from simsearch.views.remote.milvus_view import MilvusView
+
     folder = index.path / "views"
     number = 1 + max((int(f.stem) for f in folder.glob("*.faiss") if f.stem.isdigit()), default=0)
     path, temporary = folder / f"{number}.faiss", folder / f"{number}.faiss.new"
@@ -219,19 +257,35 @@ def _save(index: Index, view: FaissView, cover: _Cover, wish: Wish) -> None:
         robust_recall=view.robust.recall,
         use_robust=wish.robust,
         mean=cover.mean,
+        remote=view.fed if isinstance(view, MilvusView) else None,
     )
-    _adopt(index, record)
+    _adopt(index, record, note)
 
 
-def _adopt(index: Index, record: ViewRecord | None) -> None:
+def _adopt(index: Index, record: ViewRecord | None, note: Note) -> None:
     with index.database.write() as connection:
+        earlier = named_view(catalog.read_settings(connection))
         if record is None:
             writer.drop_setting(connection, "view")
         else:
-            writer.put_settings(connection, {"view": json.dumps(asdict(record))})
+            writer.put_settings(connection, {"view": record.to_json()})
     for file in (index.path / "views").iterdir():
         ours = file.name.partition(".")[0].isdigit() and file.name.endswith((".faiss", ".faiss.new"))
         if ours and (record is None or file.name != record.file):
             # One that a reader on Windows has open stays until the next time.
             with contextlib.suppress(OSError):
                 file.unlink()
+    _sweep(index, {r.remote.address for r in (earlier, record) if r is not None and r.remote}, record, note)
+
+
+def _sweep(index: Index, addresses: set[str], record: ViewRecord | None, note: Note) -> None:
+    """Drop what earlier builds left at servers."""
+    keep = record.remote.name if record is not None and record.remote is not None else ""
+    servers = {MilvusAddress.parse(address).server for address in addresses}
+    for server in servers:
+        from simsearch.views.remote.milvus_view import sweep
+
+        try:
+            sweep(server, index.segments.header.index_uuid, keep)
+        except (ViewUnavailable, ExtraMissing) as exc:
+            note(f"Rows of an earlier view may be left: {exc}")

@@ -23,6 +23,8 @@ def searched(view: ViewInfo, what: str = "photo") -> str:
     """How the index is searched and how well that finds, in words; `what` is compared, in the singular."""
     if view.kind == "exact":
         words = "exact: every photo is compared, so nothing is missed"
+        if view.trouble:
+            words += f". {visible(view.trouble)}"
     else:
         recall = view.robust_recall if view.robust else view.recall
         words = f"{view.kind}: finds {100 * recall:.1f} % of the ten most alike, measured on its own photos"
