@@ -1,0 +1,282 @@
+"""Ray, which is nowhere else: a cluster found or started, shards given out, its errors in our words.
+
+See https://docs.ray.io/en/latest/data/api/doc/ray.data.Dataset.map_batches.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch import errors
+from simsearch.engine.cluster.address import check_address
+from simsearch.engine.cluster.claims import Claims
+from simsearch.engine.cluster.config import LOCAL
+from simsearch.engine.cluster.work import Crew, Orders, Told
+from simsearch.errors import ClusterFailed, DeviceUnavailable, SimsearchError
+from simsearch.models.runners import available_threads
+
+STORE_BYTES = 256 << 20
+"""Object store of a cluster of our own: only names and counts travel through it."""
+
+START_SECONDS = 900
+"""So long may the first actors take to start: a busy machine needs a minute, a busy cluster finds room."""
+
+ATTEMPTS = 4
+"""So often a shard is begun; Ray itself would begin one that ends every actor without end."""
+
+CPUS = 4
+"""CPUs of an actor where nothing else is said, on nodes that have so many."""
+
+# Ray reports to its makers, and warns of an environment that we do not touch, unless told not to.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """How many actors there is room for, of how many CPUs each and whether with a card, in how many nodes."""
+
+    actors: int
+    nodes: int
+    cpus: int
+    card: bool
+
+
+class Fleet:
+    """A Ray cluster while it is used; one that was started for it ends with it."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._own = False
+
+    def __enter__(self) -> Fleet:
+        check_address(self._address)
+        with _environment():
+            import ray
+
+            if ray.is_initialized():
+                return self
+            # Where others share the cluster nothing of it is ours to bound.
+            bounds: dict[str, Any] = {}
+            if self._address == LOCAL:
+                bounds = {"num_cpus": available_threads(), "object_store_memory": STORE_BYTES}
+            try:
+                ray.init(
+                    address=self._address,
+                    include_dashboard=False if bounds else None,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    **bounds,
+                )
+            except Exception as exc:  # Ray's errors of connecting have no common base
+                raise ClusterFailed(_failed_to_begin(self._address, exc)) from exc
+        self._own = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own:
+            import ray
+
+            ray.shutdown()
+
+    def post(self, cpus: int | None, device: str) -> Posting:
+        """The actors that the cluster has room for, of so many CPUs each; None leaves that to their number.
+
+        With a device "auto" each gets a graphics card where there are any, with "cuda" it has to.
+
+        Raises ClusterFailed when no node has so many CPUs, DeviceUnavailable without cards.
+        """
+        import ray
+
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        with_cards = [node for node in nodes if node.get("GPU", 0) >= 1 and node.get("CPU", 0) >= 1]
+        card = bool(with_cards) and not device.startswith("cpu")
+        if device.startswith("cuda") and not card:
+            raise DeviceUnavailable(
+                "No node of the Ray cluster has a graphics card; use --device cpu or auto."
+            )
+        if card:
+            each = cpus or max(1, min(int(node["CPU"] // node["GPU"]) for node in with_cards))
+            room = [min(int(node["GPU"]), int(node["CPU"] // each)) for node in with_cards]
+        else:
+            each = cpus or max(1, min(CPUS, max((int(node.get("CPU", 0)) for node in nodes), default=1)))
+            room = [int(node.get("CPU", 0) // each) for node in nodes]
+        if not sum(room):
+            raise ClusterFailed(
+                f"No node of the Ray cluster has {each} CPUs for an actor; give it fewer with --workers."
+            )
+        return Posting(sum(room), len(nodes), each, card)
+
+    def work(
+        self,
+        orders: Orders,
+        shards: Sequence[Sequence[bytes]],
+        posting: Posting,
+        known: NDArray[np.uint64],
+    ) -> Iterator[Told]:
+        """Have the shards (paths) done; what is told of each, as they are done.
+
+        `known` are digests of pictures that need no embedding: see `Claims`.
+
+        Raises ClusterFailed, and what an actor ran into: see `Crew.do`.
+        """
+        import ray
+        import ray.data
+
+        with _context(ray.data.DataContext):
+            claims = ray.remote(num_cpus=0, max_restarts=ATTEMPTS)(Claims).remote(known)
+            items = [
+                {"number": number, "paths": json.dumps([os.fsdecode(path) for path in paths])}
+                for number, paths in enumerate(shards)
+            ]
+            actors = min(posting.actors, len(shards))
+            pool = ray.data.ActorPoolStrategy(
+                min_size=1,
+                max_size=actors,
+                initial_size=actors if posting.nodes == 1 else 1,
+                max_tasks_in_flight_per_actor=1,
+            )
+            done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+                Actor,
+                fn_constructor_args=(orders.to_json(), claims),
+                compute=pool,
+                batch_size=1,
+                num_cpus=posting.cpus,
+                num_gpus=1 if posting.card else None,
+            )
+            try:
+                for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
+                    yield from map(_told, batch["told"])
+            except SimsearchError:
+                raise
+            except Exception as exc:  # Ray raises errors of its own, of its tasks and plain ones
+                raise ClusterFailed(_failed_in_the_middle(exc)) from exc
+            finally:
+                ray.kill(claims)
+
+
+class Actor:
+    """One process of the pool: makes its crew with the first shard, and says in words what goes wrong."""
+
+    def __init__(self, orders: str, claims: Any) -> None:
+        self._orders, self._claims = orders, claims
+        self._crew: Crew | None = None
+
+    def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, list[str]]:
+        """A shard done: {number, paths} -> {told}, each an array of one."""
+        number, paths = int(batch["number"][0]), [os.fsencode(path) for path in json.loads(batch["paths"][0])]
+        try:
+            if self._asked(self._claims.begin, 1, number) > ATTEMPTS:
+                raise ClusterFailed(
+                    f"The actors that read {os.fsdecode(paths[0])} and {len(paths) - 1} files after it died "
+                    f"{ATTEMPTS} times (too little memory?). Try fewer CPUs an actor with --workers, or a "
+                    "smaller --shard-size; what was committed is safe."
+                )
+            if self._crew is None:
+                self._crew = Crew(Orders.from_json(self._orders))
+            told = asdict(self._crew.do(number, paths, self._claim))
+        except SimsearchError as exc:
+            told = {"error": type(exc).__name__, "words": str(exc)}
+        return {"told": [json.dumps(told)]}
+
+    def _claim(self, digest: bytes, shard: int) -> bool:
+        return bool(self._asked(self._claims.claim, True, digest, shard))
+
+    def _asked(self, method: Any, otherwise: int, *values: bytes | int) -> int:
+        import ray
+
+        try:
+            return int(ray.get(method.remote(*values)))
+        except ray.exceptions.RayError:
+            # Nobody keeps count any more: at worst a picture is embedded twice, and entered once.
+            return otherwise
+
+
+def _told(line: str) -> Told:
+    told = json.loads(line)
+    if "error" in told:
+        kind = getattr(errors, told["error"], SimsearchError)
+        raise kind(told["words"])
+    return Told(told["number"], told["name"], tuple(told["notes"]))
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """The environment in which Ray is begun: quiet, with this very package for its processes to import."""
+    package = str(Path(__file__).resolve().parents[3])
+    search = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), package]))
+    wanted = {**_QUIET, "PYTHONPATH": search}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _context(kind: Any) -> Iterator[Any]:
+    """Ray Data's settings while it is silent; as they were afterwards."""
+    context = kind.get_current()
+    logger = logging.getLogger("ray.data")
+    wanted: dict[str, Any] = {
+        "enable_progress_bars": False,
+        "enable_operator_progress_bars": False,
+        "print_on_execution_start": False,
+        "wait_for_min_actors_s": START_SECONDS,
+    }
+    before = {name: getattr(context, name) for name in wanted}
+    level = logger.level
+    for name, value in wanted.items():
+        setattr(context, name, value)
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield context
+    finally:
+        logger.setLevel(level)
+        for name, value in before.items():
+            setattr(context, name, value)
+
+
+def _failed_to_begin(address: str, exc: Exception) -> str:
+    if address == LOCAL:
+        return f"Ray could not be started on this machine: {_first_line(exc)}. Index without --engine ray."
+    return (
+        f"The Ray cluster at {address} cannot be used: {_first_line(exc)}. It needs the same versions of "
+        "Ray, Python and simsearch as this machine, which has to be one of its nodes; see: ray status"
+    )
+
+
+def _failed_in_the_middle(exc: Exception) -> str:
+    return (
+        f"The Ray cluster failed in the middle: {_first_line(exc)}. What was committed is safe, and "
+        "shards that were finished are taken over; run the same command again."
+    )
+
+
+def _first_line(exc: BaseException) -> str:
+    """The innermost cause in one line, without the traces that Ray puts into its messages."""
+    while exc.__cause__ is not None:
+        exc = exc.__cause__
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return f"{type(exc).__name__}: {lines[0][:200].rstrip('.')}" if lines else type(exc).__name__
