@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,7 +39,8 @@ ATTEMPTS = 4
 CPUS = 4
 """CPUs of an actor where nothing else is said, on nodes that have so many."""
 
-# Ray reports to its makers, and warns of an environment that we do not touch, unless told not to.
+# Ray reports to its makers unless told not to, warns of an environment that we do not touch, and its C++ part
+# writes straight to the terminal.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -65,7 +67,7 @@ class Fleet:
 
     def __enter__(self) -> Fleet:
         check_address(self._address)
-        with _environment():
+        with _environment(), _silence():
             import ray
 
             if ray.is_initialized():
@@ -232,6 +234,20 @@ def _environment() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing on the terminal: with its first line Ray's C++ part says that it will say nothing more."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 @contextlib.contextmanager
