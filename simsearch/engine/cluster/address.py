@@ -1,4 +1,4 @@
-"""Where a Ray cluster is: what an address may be, and whether anything is there at all."""
+"""Where a Ray cluster is, whether anything is there at all, and what is said when it cannot be used."""
 
 from __future__ import annotations
 
@@ -34,3 +34,29 @@ def check_address(address: str) -> None:
         raise ClusterFailed(
             f"No Ray cluster answers at {address}: {exc.strerror or exc}. See which one there is: ray status"
         ) from exc
+
+
+def failed_to_begin(address: str, exc: Exception) -> str:
+    """Why no cluster can be used, and what to do."""
+    if address == LOCAL:
+        return f"Ray could not be started on this machine: {_first_line(exc)}. Index without --engine ray."
+    return (
+        f"The Ray cluster at {address} cannot be used: {_first_line(exc)}. It needs the same versions of "
+        "Ray, Python and simsearch as this machine, which has to be one of its nodes; see: ray status"
+    )
+
+
+def failed_in_the_middle(exc: Exception) -> str:
+    """Why a run ended early, and what to do."""
+    return (
+        f"The Ray cluster failed in the middle: {_first_line(exc)}. What was committed is safe, and "
+        "shards that were finished are taken over; run the same command again."
+    )
+
+
+def _first_line(exc: BaseException) -> str:
+    """The innermost cause in one line, without the traces that Ray puts into its messages."""
+    while exc.__cause__ is not None:
+        exc = exc.__cause__
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return f"{type(exc).__name__}: {lines[0][:200].rstrip('.')}" if lines else type(exc).__name__

@@ -227,7 +227,12 @@ def _uuid(index: Index) -> str:
 
 
 def _posted(files: int, shards: int, posting: Posting) -> str:
+    card = " and a graphics card" if posting.card else ""
     return (
-        f"{files:,} files in {shards:,} shards for up to {posting.actors} Ray actors of {posting.cpus} CPUs"
-        f"{' and a graphics card' if posting.card else ''} on {posting.nodes} nodes."
+        f"{_some(files, 'file')} in {_some(shards, 'shard')} for up to {_some(posting.actors, 'Ray actor')} "
+        f"with {_some(posting.cpus, 'CPU')}{card} each, on {_some(posting.nodes, 'node')}."
     )
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch import errors
-from simsearch.engine.cluster.address import check_address
+from simsearch.engine.cluster.address import check_address, failed_in_the_middle, failed_to_begin
 from simsearch.engine.cluster.claims import Claims
 from simsearch.engine.cluster.config import LOCAL
 from simsearch.engine.cluster.work import Crew, Orders, Told
@@ -64,6 +64,7 @@ class Fleet:
     def __init__(self, address: str) -> None:
         self._address = address
         self._own = False
+        self._quiet = contextlib.ExitStack()
 
     def __enter__(self) -> Fleet:
         check_address(self._address)
@@ -85,17 +86,19 @@ class Fleet:
                     **bounds,
                 )
             except Exception as exc:  # Ray's errors of connecting have no common base
-                raise ClusterFailed(_failed_to_begin(self._address, exc)) from exc
+                raise ClusterFailed(failed_to_begin(self._address, exc)) from exc
         self._own = True
+        self._quiet.enter_context(_no_errors_on_stdout())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._own:
-            import ray
+        with self._quiet:
+            if self._own:
+                import ray
 
-            ray.shutdown()
+                ray.shutdown()
 
     def post(self, cpus: int | None, device: str) -> Posting:
         """The actors that the cluster has room for, of so many CPUs each; None leaves that to their number.
@@ -168,7 +171,7 @@ class Fleet:
             except SimsearchError:
                 raise
             except Exception as exc:  # Ray raises errors of its own, of its tasks and plain ones
-                raise ClusterFailed(_failed_in_the_middle(exc)) from exc
+                raise ClusterFailed(failed_in_the_middle(exc)) from exc
             finally:
                 ray.kill(claims)
 
@@ -251,6 +254,19 @@ def _silence() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _no_errors_on_stdout() -> Iterator[None]:
+    """A thread of Ray prints to stdout, among our answer, that a worker died; no setting ends that."""
+    from ray._private import worker
+
+    printing = getattr(worker, "print_to_stdstream", None)
+    worker.print_to_stdstream = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
+
+
+@contextlib.contextmanager
 def _context(kind: Any) -> Iterator[Any]:
     """Ray Data's settings while it is silent; as they were afterwards."""
     context = kind.get_current()
@@ -272,27 +288,3 @@ def _context(kind: Any) -> Iterator[Any]:
         logger.setLevel(level)
         for name, value in before.items():
             setattr(context, name, value)
-
-
-def _failed_to_begin(address: str, exc: Exception) -> str:
-    if address == LOCAL:
-        return f"Ray could not be started on this machine: {_first_line(exc)}. Index without --engine ray."
-    return (
-        f"The Ray cluster at {address} cannot be used: {_first_line(exc)}. It needs the same versions of "
-        "Ray, Python and simsearch as this machine, which has to be one of its nodes; see: ray status"
-    )
-
-
-def _failed_in_the_middle(exc: Exception) -> str:
-    return (
-        f"The Ray cluster failed in the middle: {_first_line(exc)}. What was committed is safe, and "
-        "shards that were finished are taken over; run the same command again."
-    )
-
-
-def _first_line(exc: BaseException) -> str:
-    """The innermost cause in one line, without the traces that Ray puts into its messages."""
-    while exc.__cause__ is not None:
-        exc = exc.__cause__
-    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    return f"{type(exc).__name__}: {lines[0][:200].rstrip('.')}" if lines else type(exc).__name__
