@@ -9,7 +9,9 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +33,7 @@ STORE_BYTES = 256 << 20
 """Object store of a cluster of our own: only names and counts travel through it."""
 
 START_SECONDS = 900
-"""So long may the first actors take to start: a busy machine needs a minute, a busy cluster finds room."""
+"""So long may the first actors take to start, on a busy machine or until a busy cluster finds room."""
 
 ATTEMPTS = 4
 """So often a shard is begun; Ray itself would begin one that ends every actor without end."""
@@ -45,6 +47,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
 }
 
 
@@ -223,15 +226,22 @@ def _told(line: str) -> Told:
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """The environment in which Ray is begun: quiet, with this very package for its processes to import."""
+    """What Ray is begun in: quiet, with this very package for its processes to import, SIGTERM as it was.
+
+    The working folder, which Ray puts in front of what they import, is the package's: ours may hold a PIL.py.
+    """
     package = str(Path(__file__).resolve().parents[3])
-    search = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), package]))
-    wanted = {**_QUIET, "PYTHONPATH": search}
+    search = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), package]
+    wanted = {**_QUIET, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, search))}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
+    ended_by = signal.getsignal(signal.SIGTERM)
     try:
-        yield
+        with contextlib.chdir(package):
+            yield
     finally:
+        if ended_by is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ended_by)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
