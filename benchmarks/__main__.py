@@ -15,6 +15,7 @@ from benchmarks.finetune import learning
 from benchmarks.indexing.case import indexing
 from benchmarks.levers.case import levers
 from benchmarks.precision.case import precision
+from benchmarks.ray import ray
 from benchmarks.search.command import search
 from benchmarks.startup.case import startup
 from benchmarks.tiles.case import tiles
@@ -33,6 +34,7 @@ main.add_command(centring)
 main.add_command(levers)
 main.add_command(learning)
 main.add_command(tiles)
+main.add_command(ray)
 main.add_command(backbones)
 main.add_command(categories)
 main.add_command(dedup)

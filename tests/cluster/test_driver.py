@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from socket import gethostname
 from types import TracebackType
 
 import numpy as np
@@ -35,6 +36,7 @@ from simsearch.engine.cluster.fleet import Posting
 from simsearch.engine.cluster.work import Crew, Orders, Told
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.engine.maintenance.verify import verify
+from simsearch.errors import IndexUnwritable
 from simsearch.models.choice import ModelChoice
 from simsearch.records import IndexReport
 
@@ -68,7 +70,7 @@ class Here:
 
     def work(
         self, orders: Orders, shards: Sequence[Sequence[bytes]], posting: Posting, known: NDArray[np.uint64]
-    ) -> Iterator[Told]:
+    ) -> Generator[Told, None, None]:
         claims, crew = Claims(known), Crew(Orders.from_json(orders.to_json()))
         refused = self.refuses if self._rounds == 0 else frozenset()
         self._rounds += 1
@@ -280,3 +282,20 @@ def test_shards_of_their_own_folder(here: type[Here], tmp_path: Path) -> None:
     assert all(place in path.parents for path in seen)
     assert [path.name for path in place.iterdir()] == ["somebody's.shard"]
     assert not (index / "shards").exists()
+
+
+def test_a_node_that_does_not_see_the_folder_of_shards_is_named(here: type[Here], tmp_path: Path) -> None:
+    folder, index = collection(tmp_path / "photos", 9), tmp_path / "index"
+
+    def unmounted(numbers: list[int]) -> list[int]:
+        (index / "shards").rmdir()
+        return numbers
+
+    here.order = staticmethod(unmounted)
+    with pytest.raises(IndexUnwritable, match=f"The node {gethostname()} cannot write .*--shard-dir"):
+        run(folder, index)
+    sound(index)
+    here.order = staticmethod(list)
+    run(folder, index)
+    run(folder, tmp_path / "local", ray=False)
+    assert_same(index, tmp_path / "local")

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,15 +138,15 @@ class RayRun:
         turn = 0
         paths = [[candidate.path for candidate in shard] for shard in shards]
         told_before: set[str] = set()
-        for told in fleet.work(orders, paths, posting, known):
-            for line in told.notes:
-                if line not in told_before:
+        with closing(fleet.work(orders, paths, posting, known)) as finished:
+            for told in finished:
+                for line in set(told.notes) - told_before:
                     self._ground.note(line)
-                    told_before.add(line)
-            done[told.number] = told.name
-            while turn in done:
-                self._enter(shards[turn], done.pop(turn))
-                turn += 1
+                told_before.update(told.notes)
+                done[told.number] = told.name
+                while turn in done:
+                    self._enter(shards[turn], done.pop(turn))
+                    turn += 1
 
     def _enter(self, files: Sequence[Candidate], name: str) -> None:
         """Enter and commit a shard that is done, and delete it; one that is not whole is done again."""

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,13 +36,12 @@ START_SECONDS = 900
 """So long may the first actors take to start, on a busy machine or until a busy cluster finds room."""
 
 ATTEMPTS = 4
-"""So often a shard is begun; Ray itself would begin one that ends every actor without end."""
+"""So often a shard is begun; Ray by itself would never stop."""
 
 CPUS = 4
 """CPUs of an actor where nothing else is said, on nodes that have so many."""
 
-# Ray reports to its makers unless told not to, warns of an environment that we do not touch, and its C++ part
-# writes straight to the terminal.
+# Ray reports to its makers, warns of an environment that is not ours, and writes past Python to the terminal.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -137,7 +136,7 @@ class Fleet:
         shards: Sequence[Sequence[bytes]],
         posting: Posting,
         known: NDArray[np.uint64],
-    ) -> Iterator[Told]:
+    ) -> Generator[Told, None, None]:
         """Have the shards (paths) done; what is told of each, as they are done.
 
         `known` are digests of pictures that need no embedding: see `Claims`.
@@ -176,7 +175,8 @@ class Fleet:
             except Exception as exc:  # Ray raises errors of its own, of its tasks and plain ones
                 raise ClusterFailed(failed_in_the_middle(exc)) from exc
             finally:
-                ray.kill(claims)
+                with contextlib.suppress(ray.exceptions.RayError):
+                    ray.kill(claims)
 
 
 class Actor:
