@@ -11,7 +11,7 @@ import click
 from benchmarks.indexing.photos import gather, make_crops, pick
 from benchmarks.peers.children import run_child, simsearch
 from benchmarks.peers.environments import bench_folder
-from benchmarks.report import Report, Table, emit
+from benchmarks.report import Cell, Report, Table, emit
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 ENGINES: dict[str, tuple[str, ...]] = {
@@ -52,7 +52,7 @@ def _measure(place: Path, model: str, rounds: int) -> dict[str, list[dict[str, f
     for number in range(rounds):
         for name in list(ENGINES) if number % 2 == 0 else reversed(ENGINES):
             index = place / f"{number}-{len(found[name])}-{list(ENGINES).index(name)}"
-            flags = ("-i", index, "--model", model, "--json", *ENGINES[name])
+            flags: list[str | Path] = ["-i", index, "--model", model, "--json", *ENGINES[name]]
             done = run_child(simsearch("index", place / "photos", *flags))
             report = done.answer()
             found[name].append(
@@ -66,14 +66,14 @@ def _measure(place: Path, model: str, rounds: int) -> dict[str, list[dict[str, f
 
 
 def _report(command: str, title: str, found: dict[str, list[dict[str, float]]]) -> Report:
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name, runs in found.items():
         own = [run["own"] for run in runs]
         rate = median(run["embedded"] / run["own"] for run in runs)
         rows.append((name, median(run["wall"] for run in runs), median(own), min(own), max(own), rate))
     columns = ("engine", "whole command, s", "own seconds", "lowest", "highest", "photos/s")
     local = found["--engine local"]
-    over = tuple(
+    over: tuple[tuple[Cell, ...], ...] = tuple(
         (
             name,
             *(f([a["own"] - b["own"] for a, b in zip(runs, local, strict=True)]) for f in (median, min, max)),

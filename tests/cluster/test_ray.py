@@ -110,9 +110,21 @@ def index_locally(folder: Path, index: Path) -> Path:
 
 def test_it_is_the_same_index_and_says_nothing_else(tmp_path: Path) -> None:
     folder, index = collection(tmp_path / "photos"), tmp_path / "ray"
-    done = simsearch("index", folder, "-i", index, *MODEL, *RAY, "--shard-size", "8", "--json")
+    # What lies in the folder where the user happens to be must not pass for a library.
+    (tmp_path / "here").mkdir()
+    for name in ("PIL.py", "onnxruntime.py", "numpy.py", "simsearch.py"):
+        (tmp_path / "here" / name).write_text("open('taken', 'w'); raise SystemExit")
+    arguments = ("index", folder, "-i", index, *MODEL, *RAY, "--shard-size", "8", "--json")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "simsearch", *map(os.fspath, arguments)],
+        cwd=tmp_path / "here",
+        capture_output=True,
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "here" / "taken").exists()
     report = json.loads(done.stdout)
-    assert done.returncode == 0
     counted = (report["added"], report["embedded"], len(report["skipped"]), report["ignored"])
     assert counted == (PICTURES, EMBEDDED, SKIPPED, 1)
     lines = done.stderr.decode().splitlines()

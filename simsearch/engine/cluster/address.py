@@ -55,8 +55,10 @@ def failed_in_the_middle(exc: Exception) -> str:
 
 
 def _first_line(exc: BaseException) -> str:
-    """The innermost cause in one line, without the traces that Ray puts into its messages."""
+    """The innermost cause in one line; of a trace that Ray puts into its message what the trace ends with."""
     while exc.__cause__ is not None:
         exc = exc.__cause__
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    return f"{type(exc).__name__}: {lines[0][:200].rstrip('.')}" if lines else type(exc).__name__
+    if not lines:
+        return type(exc).__name__
+    return f"{type(exc).__name__}: {lines[-1 if 'Traceback' in lines[0] else 0][:300].rstrip('.')}"
