@@ -127,6 +127,7 @@ class RayRun:
         if not todo:
             return
         fleet, posting = self._assembled()
+        self._ground.tick()
         size = shard_size(len(todo), posting.actors, self._config.shard_size)
         shards = [todo[start : start + size] for start in range(0, len(todo), size)]
         if not all_anew:

@@ -25,7 +25,7 @@ from simsearch import errors
 from simsearch.engine.cluster.address import check_address, failed_in_the_middle, failed_to_begin
 from simsearch.engine.cluster.claims import Claims
 from simsearch.engine.cluster.config import LOCAL
-from simsearch.engine.cluster.work import Crew, Orders, Told
+from simsearch.engine.cluster.work import Crew, Orders, Told, said_here
 from simsearch.errors import ClusterFailed, DeviceUnavailable, SimsearchError
 from simsearch.models.runners import available_threads
 
@@ -200,7 +200,7 @@ class Actor:
                 self._crew = Crew(Orders.from_json(self._orders))
             told = asdict(self._crew.do(number, paths, self._claim))
         except SimsearchError as exc:
-            told = {"error": type(exc).__name__, "words": str(exc)}
+            told = {"error": type(exc).__name__, "words": said_here(exc, self._orders)}
         return {"told": [json.dumps(told)]}
 
     def _claim(self, digest: bytes, shard: int) -> bool:

@@ -162,6 +162,14 @@ class Crew:
             ) from exc
 
 
+def said_here(exc: Exception, orders: str) -> str:
+    """What went wrong, with the node's name where there are several and it does not tell already."""
+    words, node = str(exc), socket.gethostname()
+    if node in words or not json.loads(orders).get("names_node"):
+        return words
+    return f"On the node {node}: {words}"
+
+
 def _pictures(embedded: Embedded) -> Iterator[Entry]:
     count = len(embedded.batch)
     labels = embedded.labels or [()] * count
