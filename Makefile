@@ -13,7 +13,7 @@ REPORT = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 # Tests of processes that wait for each other: a second run beside them would make them wait for it.
 APART := $(addprefix tests/,trouble crash fuzz test_processes.py test_pool.py test_places.py test_maintenance.py)
 # Proofs that wait for a clock, fill a disk or race: nothing else may run meanwhile.
-ALONE := $(addprefix tests/,trouble test_processes.py test_pool.py test_places.py test_maintenance.py)
+ALONE := $(addprefix tests/,trouble cluster test_processes.py test_pool.py test_places.py test_maintenance.py)
 FAULTS := $(abspath $(VENV))/.faults.jsonl
 
 .PHONY: demo test lint proof bench audit containers tools clean-demo

@@ -16,6 +16,7 @@ from benchmarks.indexing.case import indexing
 from benchmarks.levers.case import levers
 from benchmarks.milvus import milvus
 from benchmarks.precision.case import precision
+from benchmarks.ray import ray
 from benchmarks.scale.case import scale
 from benchmarks.search.command import search
 from benchmarks.serve.case import serve
@@ -38,6 +39,7 @@ main.add_command(centring)
 main.add_command(levers)
 main.add_command(learning)
 main.add_command(tiles)
+main.add_command(ray)
 main.add_command(backbones)
 main.add_command(categories)
 main.add_command(dedup)

@@ -24,6 +24,7 @@ SimsearchError
 ├── PlanUnreadable    a plan or journal of acts on files that is not what was written
 ├── ActRefused        an act on files that would not be safe, or was done or undone before
 ├── ActStopped        the disk or a permission stopped an act in the middle; nothing is lost
+├── ClusterFailed     a Ray cluster cannot be reached or used, or failed in the middle of a run
 └── ExtraMissing      an optional package is needed
 """
 
@@ -124,6 +125,10 @@ class ActRefused(SimsearchError):
 
 class ActStopped(SimsearchError):
     """An act on files was stopped in the middle; it can be gone on with or undone."""
+
+
+class ClusterFailed(SimsearchError):
+    """A Ray cluster cannot be reached or used, or its actors died; what was committed is safe."""
 
 
 class ExtraMissing(SimsearchError):

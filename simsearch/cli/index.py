@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.options import Common, common_options
+from simsearch.cli.options import Common, common_options, home
 from simsearch.cli.output import answer, answer_text, is_terminal, note
 
 if TYPE_CHECKING:
+    from simsearch.engine.cluster.config import RayConfig
     from simsearch.engine.indexing import IndexingConfig
     from simsearch.records import IndexReport
 
@@ -55,7 +57,10 @@ PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
     help="Photos a forward pass. [default: 8 on a CPU, where passes run side by side, else 64]",
 )
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Decoding processes. [default: one a usable core]"
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Decoding processes; by Ray those of an actor, which takes as many CPUs. "
+    "[default: one a usable core; by Ray up to 4]",
 )
 @click.option(
     "--exclude",
@@ -86,6 +91,32 @@ PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
 @click.option("--yes", is_flag=True, help="With --prune: also when more than a tenth is gone.")
 @click.option("--strict", is_flag=True, help="Exit with 3 when a file was skipped.")
 @click.option("--retry-skipped", is_flag=True, help="Try again what was skipped before, changed or not.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What reads and embeds: this machine, or a Ray cluster.",
+)
+@click.option(
+    "--ray-address",
+    metavar="local|auto|HOST:PORT",
+    help="With --engine ray: start a cluster on this machine, or use the one that it is a node of. "
+    "[default: local]",
+)
+@click.option(
+    "--shard-size",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    help="With --engine ray: at most so many files a shard. [default: 1024]",
+)
+@click.option(
+    "--shard-dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --engine ray: a folder that all nodes see, for shards that are not committed yet. "
+    "[default: shards in the index]",
+)
 @click.option("--repair", is_flag=True, help="First mend what verify found damaged; read again only that.")
 @common_options
 def command(
@@ -107,6 +138,10 @@ def command(
     yes: bool,
     strict: bool,
     retry_skipped: bool,
+    engine: str,
+    ray_address: str | None,
+    shard_size: int | None,
+    shard_dir: Path | None,
     repair: bool,
 ) -> None:
     """Index photos below PATHs, or bring the index up to date.
@@ -130,6 +165,7 @@ def command(
         yes=yes,
         retry_skipped=retry_skipped,
         repair=repair,
+        ray=_ray(engine, ray_address, shard_size, shard_dir),
     )
     report = _run(paths, common, config)
     _show(report, common)
@@ -138,6 +174,19 @@ def command(
         raise click.exceptions.Exit(1)
     if strict and report.skipped:
         raise click.exceptions.Exit(3)
+
+
+def _ray(
+    engine: str, address: str | None, shard_size: int | None, shard_dir: Path | None
+) -> RayConfig | None:
+    from simsearch.engine.cluster.config import LOCAL, SHARD_SIZE, RayConfig
+
+    if engine == "ray":
+        return RayConfig(address or LOCAL, shard_size or SHARD_SIZE, home(shard_dir) if shard_dir else None)
+    for flag, value in (("--ray-address", address), ("--shard-size", shard_size), ("--shard-dir", shard_dir)):
+        if value is not None:
+            raise click.UsageError(f"{flag} goes with --engine ray.")
+    return None
 
 
 def _run(paths: tuple[str, ...], common: Common, config: IndexingConfig) -> IndexReport:

@@ -32,6 +32,7 @@ SURFACE = {
             "--precision",
             "--tiles",
         ),
+        *("--engine", "--ray-address", "--shard-size", "--shard-dir"),
     },
     "query": {
         *(
@@ -153,6 +154,7 @@ def test_the_choices_of_the_manual() -> None:
         "index --pooling": ["avg", "max", "gem"],
         "index --runtime": ["auto", "onnx", "torch"],
         "index --precision": ["fp32", "bf16", "int8"],
+        "index --engine": ["local", "ray"],
         "query --format": ["table", "json", "jsonl", "csv", "paths"],
         "query --parts": ["all", "whole"],
         "query --preset": ["category", "instance", "copy"],
@@ -216,6 +218,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
         (["query", "a.jpg", "--diverse", "2"], "--diverse"),
         (["query", "--diverse"], "Give an IMAGE"),
         (["index", "x", "--workers", "0"], "--workers"),
+        (["index", "x", "--shard-size", "8"], "--shard-size goes with --engine ray"),
         (["index", "x", "--pooling", "sum"], "--pooling"),
         (["index", "x", "-i", ""], "-i"),
         (["rebuild", "--recall", "0"], "--recall"),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from simsearch.engine.cluster.config import RayConfig
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.survey import Scope
 from simsearch.media.scan import ScanRules
@@ -24,7 +25,8 @@ class IndexingConfig:
     Attributes:
         choice: the model of a new index; an existing one keeps its own.
         batch_size: pictures a forward pass; None is 8 on a CPU, where passes run side by side, else 64.
-        workers: decoding processes; None is one a usable core.
+        workers: decoding processes; None is one a usable core. With `ray` those of an actor, which takes as
+            many CPUs; None is up to 4.
         exclude, hidden: see `simsearch.media.scan.ScanRules`; None keeps what the folder was last given.
         max_pixels: pictures with more are skipped (a JPEG counts as it comes out of its reduced decode);
             None keeps what the index was last given.
@@ -33,6 +35,7 @@ class IndexingConfig:
         retry_skipped: read again what was skipped for a permanent reason.
         repair: first mend what `verify` finds damaged, so that just those photos are read again.
         commit_photos, commit_seconds: a commit comes after so many pictures or seconds.
+        ray: read and embed on a Ray cluster; None is this process and its workers.
     """
 
     choice: ModelChoice = field(default_factory=ModelChoice)
@@ -48,6 +51,7 @@ class IndexingConfig:
     repair: bool = False
     commit_photos: int = COMMIT_PHOTOS
     commit_seconds: float = COMMIT_SECONDS
+    ray: RayConfig | None = None
 
 
 def with_rules(

@@ -10,6 +10,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.engine.cluster.config import RayConfig
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.config import IndexingConfig
 from simsearch.engine.indexing.estimate import WorkList, check_space, estimate, forecast
@@ -50,6 +51,7 @@ class Run:
         self._labeller = labeller_for(index, embedder, note)
         self._ahead = EmbedAhead(embedder, config.batch_size, self._labeller)
         self._committed = time.monotonic()
+        self._device: str | None = None
         self.kept = 0
 
     @property
@@ -69,20 +71,53 @@ class Run:
         work = WorkList()
         work.gather(self._candidates(scopes), self._show)
         size = check_space(self._index, work, 0 if tiling is None else len(tiling))
+        if config.ray is not None:
+            self._visit_by_ray(self._to_read(work, scopes), max_pixels, tiling)
+            return
         workers, limits = config.workers or available_threads(), DecodeLimits(max_pixels=max_pixels)
         with DecodePool(workers, self._index.spec.framing, tiling=tiling, limits=limits) as pool:
-            candidates: Iterable[Candidate] = work.candidates
             if work.is_long:
                 known = self._ledger.is_known
                 seconds = estimate(work, pool, self._embedder, known, workers)
                 self._note(forecast(work, seconds, size))
-            if not work.is_held:
-                untiled = self._survey.untiled
-                self._survey = Survey(self._index.database, config.retry_skipped, max_pixels, untiled)
-                candidates = self._candidates(scopes)
-            self._total = work.files
+            candidates = self._to_read(work, scopes)
             with self._ahead, ReadAhead(candidates, pool, workers, self._ledger.claim) as ahead:
                 self._consume(ahead)
+
+    def _to_read(self, work: WorkList, scopes: Sequence[Scope]) -> Iterable[Candidate]:
+        """What was found to read, by another walk where it is not held."""
+        self._total = work.files
+        if work.is_held:
+            return work.candidates
+        known = self._survey
+        self._survey = Survey(known.database, known.retry_skipped, known.max_pixels, known.untiled)
+        return self._candidates(scopes)
+
+    def _visit_by_ray(self, candidates: Iterable[Candidate], max_pixels: int, tiling: Tiling | None) -> None:
+        from simsearch.engine.cluster.driver import Ground, Limits, RayRun
+
+        config = self._config
+        ground = Ground(
+            self._index,
+            self._ledger,
+            self._embedder,
+            self._labeller,
+            config.choice,
+            self._note,
+            self._tick,
+            self._commit,
+        )
+        limits = Limits(max_pixels, tiling, config.batch_size, config.workers)
+        run = RayRun(ground, limits, config.ray or RayConfig())
+        try:
+            run.visit(candidates)
+        finally:
+            self._device = run.device
+
+    def _tick(self) -> None:
+        if self._ledger.pending >= self._config.commit_photos:
+            self._commit()
+        self._show()
 
     def _untiled(self, tiling: Tiling | None) -> NDArray[np.int64] | None:
         if tiling is None:
@@ -120,7 +155,7 @@ class Run:
             index=str(self._index.path),
             model=self._index.spec.title,
             fallback=self._index.fallback,
-            device=self._embedder.device if counts.embedded else "none",
+            device=self._device or self._embedder.device if counts.embedded else "none",
             scanned=survey.seen,
             added=counts.added,
             updated=counts.updated,

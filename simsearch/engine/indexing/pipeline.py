@@ -68,7 +68,9 @@ class ReadAhead:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._pool.close()
+        if kind is not None:
+            # A reader may be waiting for its worker. Where all came to its end, the pool may be used again.
+            self._pool.close()
         for thread in self._threads:
             thread.join()
 
@@ -162,11 +164,19 @@ class EmbedAhead:
 
     A batch has `size` frames, or some more where pictures have tiles. With the first picture the network
     begins to be loaded, while the decoders go on. With a labeller, which is of this embedder, they come back
-    with labels.
+    with labels. `lanes` stands in for those of the embedder, where not all of the machine is to be used.
     """
 
-    def __init__(self, embedder: Embedder, size: int | None, labeller: Labeller | None = None) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        size: int | None,
+        labeller: Labeller | None = None,
+        *,
+        lanes: int | None = None,
+    ) -> None:
         self._embedder, self._size, self._labeller = embedder, size, labeller
+        self._wanted_lanes = lanes
         self._threads: ThreadPoolExecutor | None = None
         self._going: deque[tuple[Batch, Future[Looked]]] = deque()
         self._batch: Batch = []
@@ -190,7 +200,7 @@ class EmbedAhead:
         """Take a picture; give back the batches that are done, and wait where too many are not."""
         self._batch.append((read, decoded))
         if self._threads is None:
-            self._lanes = self._embedder.lanes
+            self._lanes = self._wanted_lanes or self._embedder.lanes
             self._size = self._size or (SMALL if self._embedder.device == "cpu" else LARGE)
             self._threads = ThreadPoolExecutor(self._lanes, "simsearch-embed")
             # What goes wrong with it is raised by the first batch.

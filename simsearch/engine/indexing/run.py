@@ -53,13 +53,18 @@ def index_folder(
         note: called with lines for a person (a model was prepared, another one was chosen).
 
     Returns: what was done. Raises RootMissing when a root is not there (the others are indexed first),
-    IndexMismatch for another model than the index has, IndexLocked, IndexUnwritable, WeightsMissing.
+    IndexMismatch for another model than the index has, IndexLocked, IndexUnwritable, WeightsMissing; by Ray
+    also ExtraMissing and ClusterFailed.
     """
     config = config or IndexingConfig()
     note = note or (lambda _: None)
     wanted = [canonical(p) for p in ([paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths)]
     folder = resolve_index(index)
     started = time.monotonic()
+    if config.ray is not None:
+        from simsearch.engine.cluster.address import check_address
+
+        check_address(config.ray.address)
     with _writing(folder, wanted, config, note) as (opened, embedder):
         scopes, absent = find_scopes(opened.database, wanted)
         scopes = with_rules(opened.database, scopes, config, note)
@@ -71,6 +76,7 @@ def index_folder(
         if run.kept:
             note(f"{run.kept} files lie on a disk that is not here; they are kept. Mount it and run again.")
         tend_view(opened, note)
+        _drop_shards(opened)
     if absent:
         names = ", ".join(text(path) for path in absent)
         raise RootMissing(
@@ -86,7 +92,6 @@ def _writing(
     folder: Path, wanted: Sequence[bytes], config: IndexingConfig, note: Note
 ) -> Iterator[tuple[Index, Embedder]]:
     """The index, locked, opened or made, with the embedder of its spec."""
-    choice = config.choice
     exists = (folder / DATABASE).exists()
     if not exists and not wanted:
         raise IndexMissing(f"There is no index at {folder}. Name the photos: simsearch index FOLDER")
@@ -110,7 +115,7 @@ def _writing(
                 note=note,
             )
         with opened:
-            yield opened, _embedder(opened, choice, note)
+            yield opened, _embedder(opened, config, note)
 
 
 def _prepare(wanted: Sequence[bytes], config: IndexingConfig, note: Note) -> ResolvedModel:
@@ -139,8 +144,17 @@ def _prepare(wanted: Sequence[bytes], config: IndexingConfig, note: Note) -> Res
     return replace(resolved, spec=replace(resolved.spec, precision=choice.precision))
 
 
-def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
-    weights_path = index.weights_path
+def _drop_shards(index: Index) -> None:
+    """What a run by Ray that was stopped left is of no use any more, whoever finished it."""
+    from simsearch.engine.cluster.shards.folder import NAME, clear
+
+    clear(index.path / NAME)
+
+
+def _embedder(index: Index, config: IndexingConfig, note: Note) -> Embedder:
+    choice, weights_path = config.choice, index.weights_path
+    # By Ray the card is that of an actor; there may be none here.
+    device = "auto" if config.ray is not None and choice.device.startswith("cuda") else choice.device
     if choice.precision not in (None, index.spec.arithmetic):
         raise IndexMismatch(
             f"{index.path} was made in {index.spec.arithmetic}, not in {choice.precision}; their vectors "
@@ -158,7 +172,7 @@ def _embedder(index: Index, choice: ModelChoice, note: Note) -> Embedder:
         with index.database.write() as connection:
             writer.put_settings(connection, {"weights_path": weights_path})
     return Embedder.for_spec(
-        index.spec, weights_path, device=choice.device, runtime=choice.runtime, note=note, bulk=True
+        index.spec, weights_path, device=device, runtime=choice.runtime, note=note, bulk=True
     )
 
 

@@ -1,0 +1,1 @@
+"""Indexing by Ray: shards on disk, the driver alone, and a real cluster."""
