@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from simsearch.errors import IndexDamaged
-from simsearch.paths import relative
+from simsearch.paths import covers, relative
 from simsearch.records import Facts, FileStat
 from simsearch.storage.catalog import (
     GENERATION,
@@ -108,7 +108,7 @@ def put_root(connection: sa.Connection, path: bytes) -> Root:
     connection.execute(sa.insert(roots), sealed(roots, {"id": root.id, "path": path}))
     for other, other_id in known.items():
         inside = relative(other, path)
-        if inside is None:
+        if inside is None or not covers(path, other):
             continue
         query = sa.select(files).where(files.c.root_id == other_id)
         for row in list(sealed_rows(connection, files, query)):

@@ -18,7 +18,7 @@ from simsearch.engine.snapshot import ViewRecord, load_view
 from simsearch.engine.tiles.setting import tiling_of
 from simsearch.errors import FormatUnknown, IndexDamaged, SimsearchError
 from simsearch.media.files import FileUnreadable, OpenFile
-from simsearch.media.scan import root_state
+from simsearch.media.sources.walk import root_state
 from simsearch.paths import DATABASE, existing_index, join, text
 from simsearch.records import Problem, VerifyReport
 from simsearch.storage import answers, catalog, migrations, writer
