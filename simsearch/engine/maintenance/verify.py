@@ -17,7 +17,8 @@ from simsearch.engine.ranking import content_paths
 from simsearch.engine.snapshot import ViewRecord, load_view
 from simsearch.engine.tiles.setting import tiling_of
 from simsearch.errors import FormatUnknown, IndexDamaged, SimsearchError
-from simsearch.media.files import FileUnreadable, OpenFile
+from simsearch.media.files import FileUnreadable
+from simsearch.media.sources.held import digest_of
 from simsearch.media.sources.walk import root_state
 from simsearch.paths import DATABASE, existing_index, join, text
 from simsearch.records import Problem, VerifyReport
@@ -270,8 +271,7 @@ def _file_problem(index: Index, root: Root, row: FileRow, sha256: bytes) -> Prob
     path, again = join(root.path, row.relpath), f"simsearch index -i {shlex.quote(str(index.path))}"
     name = shlex.quote(text(path))
     try:
-        with OpenFile(path) as file:
-            digest, stat = file.sha256(), file.stat
+        digest, stat = digest_of(path)
     except FileUnreadable as exc:
         mend = f"mount its disk or mend its rights; if it is gone for good: {again} --prune"
         return Problem(text(path), str(exc), mend)

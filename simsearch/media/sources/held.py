@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mimetypes
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,16 +65,35 @@ def hold(path: bytes, most: int, stat: FileStat | None = None) -> Fetched:
 
 def read_file(path: bytes, max_bytes: int) -> tuple[bytes, FileStat]:
     """The bytes of a regular file, an object or a member, and its stat. Raises FileUnreadable."""
+    with _here(path, max_bytes) as (place, stat):
+        data, own = files.read_file(place, max_bytes)
+        return data, stat or own
+
+
+@contextlib.contextmanager
+def _here(path: bytes, most: int) -> Iterator[tuple[bytes, FileStat | None]]:
+    """A path of this machine with the bytes of `path`, and the stat of what was fetched for that."""
     if not is_source(path):
-        return files.read_file(path, max_bytes)
+        yield path, None
+        return
     # pathlib makes one slash of the two of a URL.
-    fetched = hold(canonical(path) if is_url(path) else path, max_bytes)
-    if isinstance(fetched, Held):
-        with fetched:
-            return files.read_file(fetched.place, max_bytes)[0], fetched.stat
+    fetched = hold(canonical(path) if is_url(path) else path, most)
     if isinstance(fetched, Unreadable):
         raise FileUnreadable(fetched.reason, transient=fetched.transient, stat=fetched.stat)
-    raise FileUnreadable("is no picture by its name and its first bytes", transient=False)
+    if isinstance(fetched, NotAnImage):
+        raise FileUnreadable("is no picture by its name and its first bytes", transient=False)
+    with fetched:
+        yield fetched.place, fetched.stat
+
+
+def digest_of(path: bytes) -> tuple[bytes, FileStat]:
+    """The SHA-256 digest of a file, an object or a member, however large, and its stat.
+
+    Raises FileUnreadable.
+    """
+    with _here(path, shutil.disk_usage(spool().folder).free if is_source(path) else 0) as (place, stat):
+        with files.OpenFile(place) as file:
+            return file.sha256(), stat or file.stat
 
 
 def is_other(name: bytes) -> bool:

@@ -93,7 +93,7 @@ def _entries(place: bytes) -> Iterator[Entry]:
     if store.web and (first is None or not first.folder):
         yield from [first] if first is not None else []
         return
-    found = store.list(place)
+    found = store.listing(place)
     one = next(found, None)
     if one is None:
         single = None if store.web else store.info(place)

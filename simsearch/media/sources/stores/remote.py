@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class Store:
                 return None
             raise _unreachable(url, exc) from exc
 
-    def list(self, url: bytes) -> Iterator[Entry]:
+    def listing(self, url: bytes) -> Iterator[Entry]:
         """All objects below a folder, by their names below it, in bytewise order; none for a single object.
 
         Raises SourceUnreachable, where the listing stops short as well.
@@ -135,18 +135,16 @@ class Store:
         """S3 lists in bytewise order, a thousand at a time, so that memory does not grow with a bucket."""
         bucket, _, key = text(url).removeprefix("s3://").partition("/")
         wanted = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
-        token: dict[str, str] = {}
         while True:
-            page = self._tried(
-                url, lambda beat, token=token: self._fs._call_s3("list_objects_v2", **wanted, **token)
-            )
+            asked = partial(self._fs._call_s3, "list_objects_v2", **wanted)
+            page = self._tried(url, lambda beat, asked=asked: asked())  # type: ignore[misc]
             for told in page.get("Contents", ()):
                 name = os.fsencode(told["Key"].removeprefix(wanted["Prefix"]))
                 if name and not name.endswith(b"/"):
                     yield entry_of(name, {**told, "size": told["Size"]})
             if not page.get("IsTruncated"):
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            wanted["ContinuationToken"] = page["NextContinuationToken"]
 
     def _linked(self, url: bytes) -> Iterator[Entry]:
         """What the pages of a web server link to, at and below `url`, and nowhere else."""
