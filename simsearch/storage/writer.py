@@ -99,6 +99,11 @@ def rules_key(root_id: int) -> str:
     return f"rules:{root_id}"
 
 
+def archive_key(root_id: int) -> str:
+    """The setting that tells an archive all of whose members were read."""
+    return f"archive:{root_id}"
+
+
 def put_root(connection: sa.Connection, path: bytes) -> Root:
     """Add the root `path`; roots that lie below it are folded into it, with their files."""
     known = {row["path"]: row["id"] for row in sealed_rows(connection, roots, sa.select(roots))}
@@ -122,6 +127,7 @@ def drop_root(connection: sa.Connection, root_id: int) -> None:
     """Forget a root that has no file left, and what it passes over."""
     connection.execute(sa.delete(roots).where(roots.c.id == root_id))
     drop_setting(connection, rules_key(root_id))
+    drop_setting(connection, archive_key(root_id))
 
 
 def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:

@@ -121,6 +121,7 @@ class Run:
         self.kept = sum(absence.file_id not in ledger.moved_rows for absence in survey.absent) - len(gone)
         if prune and gone:
             self._prune(gone)
+        survey.archives.keep()
         seconds = time.monotonic() - self._started
         counts = ledger.counts
         return IndexReport(

@@ -12,9 +12,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.engine.indexing.scopes.archives import Archives
 from simsearch.errors import RootMissing
 from simsearch.media.formats import MAX_PIXELS, is_outdated
-from simsearch.media.scan import PassedOver, ScannedFile, ScanRules
+from simsearch.media.scan import Found, PassedOver, ScannedFile, ScanRules
 from simsearch.media.sources.walk import passes_over, scan, trouble
 from simsearch.paths import covers, fold, folds_case, is_listed, is_source, join, relative, text
 from simsearch.records import FileStat, Skipped
@@ -82,14 +83,18 @@ class Survey:
     skipped: list[Skipped] = field(default_factory=list)
     absent: list[Absence] = field(default_factory=list)
     devices: dict[int, int] = field(default_factory=dict)
+    archives: Archives = field(init=False)
     _chosen: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        self.archives = Archives(self.database)
 
     def candidates(self, scope: Scope) -> Iterator[Candidate]:
         """The files of `scope` that have to be read, in bytewise order of their relative paths."""
         rows = self._rows(scope)
         row = next(rows, None)
         judged, whole = len(self.absent), True
-        for found in scan(scope.root.path, scope.below, scope.rules, self.passed):
+        for found in self._found(scope):
             if not isinstance(found, ScannedFile):
                 self.seen += 1
                 path = text(join(scope.root.path, found.relpath))
@@ -109,10 +114,13 @@ class Survey:
         if not whole:
             # A listing that stopped short says nothing of what it does not name.
             del self.absent[judged:]
+            self.archives.forget(scope.root)
             return
         while row is not None:
             self._absent(scope, row)
             row = next(rows, None)
+        if len(self.absent) > judged:
+            self.archives.forget(scope.root)
 
     def gone(self) -> list[int]:
         """Row ids of files that were deleted, as far as can be told; the other absent ones are kept.
@@ -125,6 +133,14 @@ class Survey:
             for absence in self.absent
             if self.devices.get(absence.device, absence.device) == absence.device_now
         ]
+
+    def _found(self, scope: Scope) -> Iterator[Found]:
+        if self.archives.are_as_before(scope.root, scope.rules):
+            yield from (ScannedFile(row.relpath, row.stat) for row in self._rows(scope))
+            return
+        if not scope.below:
+            self.archives.listed(scope.root, scope.rules)
+        yield from scan(scope.root.path, scope.below, scope.rules, self.passed)
 
     def _rows(self, scope: Scope) -> Iterator[FileRow]:
         after: bytes | None = None

@@ -58,13 +58,16 @@ class _Shelf:
 _shelf = _Shelf()
 
 
-def archive_at(path: bytes) -> Archive:
-    """The archive at a path or a URL, as it is now. Raises SourceUnreachable."""
+def archive_at(path: bytes, *, fresh: bool = False) -> Archive:
+    """The archive at a path or a URL; a remote one as it was a minute ago at most, or is now if `fresh`.
+
+    Raises SourceUnreachable.
+    """
     with _shelf.lock:
         opening = _shelf.opening[path]
     with opening:
         known = _shelf.look_up(path)
-        if known is not None and is_url(path) and time.monotonic() - known[2] < FRESH:
+        if not fresh and known is not None and is_url(path) and time.monotonic() - known[2] < FRESH:
             return known[0]
         stat = archive_stat(path)
         if known is not None and known[1] == stat:
@@ -73,6 +76,12 @@ def archive_at(path: bytes) -> Archive:
             archive = _fetched(path, stat) if is_url(path) else open_archive(Path(text(path)), path, stat)
         _shelf.put(path, archive, stat)
         return archive
+
+
+def opened_stat(path: bytes) -> FileStat | None:
+    """What told the archive that is open, None where it is not open any more."""
+    known = _shelf.look_up(path)
+    return known[1] if known is not None else None
 
 
 def archive_stat(path: bytes) -> FileStat:

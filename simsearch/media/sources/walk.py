@@ -85,7 +85,7 @@ def _entries(place: bytes) -> Iterator[Entry]:
     """What is at or below a place, by the names below it, in bytewise order. Raises SourceUnreachable."""
     inside = archive_of(place)
     if inside is not None:
-        yield from archive_at(inside[0]).entries(inside[1])
+        yield from archive_at(inside[0], fresh=True).entries(inside[1])
         return
     store = store_of(place)
     # A web server has pages, which can only be told by asking; a store has none, and lists at once.
