@@ -67,7 +67,15 @@ def archive_of(path: bytes) -> tuple[bytes, bytes] | None:
 
 def is_source(path: bytes) -> bool:
     """Whether the bytes at `path` have to be fetched or unpacked before they can be read."""
-    return is_url(path) or archive_of(path) is not None
+    if is_url(path):
+        return True
+    inside = archive_of(path)
+    return inside is not None and bool(inside[1])
+
+
+def is_source_root(root: bytes) -> bool:
+    """Whether the files of a root are listed by a store, a server or an archive, and not by a folder."""
+    return is_url(root) or archive_of(root) is not None
 
 
 def _canonical_url(url: bytes) -> bytes:

@@ -27,7 +27,7 @@ from simsearch.models.embedder import Embedder
 from simsearch.models.onnx_graph import graph_path
 from simsearch.models.precision.calibrate import int8_spec
 from simsearch.models.precision.kinds import INT8, check_new
-from simsearch.paths import DATABASE, AnyPath, canonical, is_source, resolve_index, text
+from simsearch.paths import DATABASE, AnyPath, canonical, is_source_root, resolve_index, text
 from simsearch.records import IndexReport, Progress
 from simsearch.spec import FLOAT32, EmbeddingSpec
 from simsearch.storage import writer
@@ -80,8 +80,8 @@ def index_folder(
 
 
 def _missing(absent: Mapping[bytes, str]) -> RootMissing:
-    folders = [text(path) for path in absent if not is_source(path)]
-    sources = [f"{text(path)} {reason}" for path, reason in absent.items() if is_source(path)]
+    folders = [text(path) for path in absent if not is_source_root(path)]
+    sources = [f"{text(path)} {reason}" for path, reason in absent.items() if is_source_root(path)]
     told = []
     if folders:
         told.append(

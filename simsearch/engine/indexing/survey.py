@@ -17,7 +17,17 @@ from simsearch.errors import RootMissing
 from simsearch.media.formats import MAX_PIXELS, is_outdated
 from simsearch.media.scan import Found, PassedOver, ScannedFile, ScanRules
 from simsearch.media.sources.walk import passes_over, scan, trouble
-from simsearch.paths import covers, fold, folds_case, is_listed, is_source, join, relative, text
+from simsearch.paths import (
+    covers,
+    fold,
+    folds_case,
+    is_listed,
+    is_source,
+    is_source_root,
+    join,
+    relative,
+    text,
+)
 from simsearch.records import FileStat, Skipped
 from simsearch.storage import catalog, writer
 from simsearch.storage.catalog import FileRow, Root
@@ -99,7 +109,7 @@ class Survey:
                 self.seen += 1
                 path = text(join(scope.root.path, found.relpath))
                 self.skipped.append(Skipped(path, found.reason, transient=True))
-                whole = not is_source(scope.root.path)
+                whole = not is_source_root(scope.root.path)
                 continue
             while row is not None and row.relpath < found.relpath:
                 self._absent(scope, row)
@@ -192,9 +202,9 @@ class Survey:
 def refuse_absent(wanted: Sequence[bytes]) -> None:
     """Raise RootMissing for a path that does not exist, SourceUnreachable where that cannot be told."""
     for path in wanted:
-        if not is_source(path) and not os.path.lexists(path):
+        if not is_source_root(path) and not os.path.lexists(path):
             raise RootMissing(f"{text(path)} does not exist.")
-    sources = list(filter(is_source, wanted))
+    sources = list(filter(is_source_root, wanted))
     with ThreadPoolExecutor(ASKED) as threads:
         for path, reason in zip(sources, threads.map(partial(trouble, quick=True), sources), strict=True):
             if reason is not None:

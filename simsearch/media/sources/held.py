@@ -54,7 +54,7 @@ def hold(path: bytes, most: int, stat: FileStat | None = None) -> Fetched:
     """
     try:
         inside = archive_of(path)
-        return _member(*inside, most) if inside is not None else _object(path, most, stat)
+        return _member(*inside, most) if inside is not None and inside[1] else _object(path, most, stat)
     except FileUnreadable as exc:
         return Unreadable(str(exc), exc.transient, exc.stat or stat)
     except SourceUnreachable as exc:

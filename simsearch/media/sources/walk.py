@@ -14,7 +14,7 @@ from simsearch.media.sources.entries import Entry, unknown
 from simsearch.media.sources.held import is_other
 from simsearch.media.sources.opened import archive_at, archive_stat
 from simsearch.media.sources.stores.remote import PARALLEL, store_of
-from simsearch.paths import archive_of, is_source, join, text
+from simsearch.paths import archive_of, is_source_root, join, text
 from simsearch.records import FileStat
 
 
@@ -26,7 +26,7 @@ def scan(
     A store or an archive that cannot be listed to its end gives one `Unlistable`, as the last thing found:
     what was not found before that must not be judged.
     """
-    if not is_source(root):
+    if not is_source_root(root):
         yield from folders.scan(root, below, rules, passed)
         return
     passed_over = counting(rules or ScanRules(), passed or PassedOver())
@@ -50,7 +50,7 @@ def trouble(root: bytes, *, quick: bool = False) -> str | None:
 
     With `quick` an archive that is there is not opened, which may be the fetching of it.
     """
-    if not is_source(root):
+    if not is_source_root(root):
         state = folders.root_state(root)
         return None if state == "ok" else f"is {state}"
     inside = archive_of(root)
