@@ -48,7 +48,10 @@ class S3:
                 [sys.executable, "-c", code, str(self.port)], stdout=subprocess.PIPE, stderr=log
             )
         assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline() or self._process.stdout.readline())
+        # It has a line of its own to say first.
+        while not (line := self._process.stdout.readline()).strip().isdigit():
+            assert line, "the S3 server does not start"
+        self.port = int(line)
         until = time.monotonic() + 60
         while True:
             try:

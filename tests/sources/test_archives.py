@@ -13,7 +13,6 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -361,9 +360,9 @@ def test_thumbnails_facts_verify_and_export(tmp_path: Path) -> None:
     archive = put_zip(tmp_path / "p.zip", PHOTOS)
     index = tmp_path / "index"
     index_folder(archive, index, CONFIG)
-    facts: Any = json.loads(simsearch("info", "--photo", f"{archive}/b.jpg", "-i", index, "--json").stdout)
-    facts = facts[0] if isinstance(facts, list) else facts
-    assert "unseen" in json.dumps(facts)
+    facts = json.loads(simsearch("info", f"{archive}/b.jpg", "-i", index, "--json").stdout)[0]
+    assert (facts["path"], facts["state"], facts["modified_at"]) == (f"{archive}/b.jpg", "unseen", None)
+    assert facts["bytes"] == len(PHOTOS["b.jpg"])
     run = simsearch("verify", "--deep", "-i", index)
     assert run.returncode == 0, run.stderr
     run = simsearch("query", f"{archive}/b.jpg", "-i", index, "--html", tmp_path / "page.html")

@@ -30,6 +30,9 @@ def failure_of(exc: BaseException, patience: float) -> Failure:
         if cause is not None and _status(cause) not in (404, 410):
             return failure_of(cause, patience)
         return Failure("it is not there (404)", missing=True)
+    known = _kind(exc)
+    if known is not None:
+        return known
     status = _status(exc) or (_status(cause) if cause is not None else None)
     if status in (404, 410):
         return Failure(_WORDS[404], missing=True)
@@ -38,15 +41,18 @@ def failure_of(exc: BaseException, patience: float) -> Failure:
         return Failure(words, again=status >= 500 or status in _AGAIN)
     if isinstance(exc, PermissionError):
         return Failure(_WORDS[403])
-    return _kind(exc) or Failure(_last_words(exc, patience), again=isinstance(exc, (OSError, TimeoutError)))
+    return Failure(_last_words(exc, patience), again=isinstance(exc, (OSError, TimeoutError)))
 
 
 def _kind(exc: BaseException) -> Failure | None:
     names = {kind.__name__ for kind in type(exc).__mro__}
+    because = {kind.__name__ for kind in type(exc.__cause__).__mro__}
     if names.intersection(_CREDENTIALS):
         return Failure("no credentials were found that it takes")
     if names.intersection(_CUT):
         return Failure("the connection was cut", again=True)
+    if "ClientResponseError" in names and "HttpProcessingError" in because:
+        return Failure("its answer is not what HTTP allows", again=True)
     if names.intersection(_REFUSED) or isinstance(exc, ConnectionError):
         return Failure("no connection can be made", again=True)
     return None
