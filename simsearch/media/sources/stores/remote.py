@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -263,11 +264,17 @@ def _filesystem(scheme: str) -> Any:
         import fsspec
 
         known = fsspec.get_filesystem_class(scheme)
+        if scheme == "gs":
+            # The other one asks by gRPC first what kind of bucket it is, for what only writers need.
+            from gcsfs.core import GCSFileSystem as known
     except ImportError as exc:
         raise ExtraMissing(
             f"{scheme}:// is read by fsspec with {package}, which is not installed. "
             "Install it with: pip install 'simsearch[remote]'"
         ) from exc
+    for name in ("fsspec", "s3fs", "gcsfs", "aiobotocore", "botocore", "aiohttp"):
+        # Their warnings may quote an address with a signature, and would be among the answers' lines.
+        logging.getLogger(name).addHandler(logging.NullHandler())
     options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
     if scheme == "s3":
         patience = {"connect_timeout": silence(), "read_timeout": silence(), "retries": {"max_attempts": 0}}
