@@ -138,7 +138,7 @@ def test_what_passes_is_tried_again_at_once(wrong: str, web: Web, tmp_path: Path
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("wrong", ["500", "stalls", "cuts", "403"])
+@pytest.mark.parametrize("wrong", ["500", "stalls", "cuts", "403", "404"])
 def test_a_listing_that_fails_in_part_judges_nothing(
     wrong: str, web: Web, tmp_path: Path, temporary: Path
 ) -> None:
@@ -153,6 +153,20 @@ def test_a_listing_that_fails_in_part_judges_nothing(
     web.wrong.clear()
     told = index_(tmp_path / "i", temporary, "--prune", "--yes")
     assert (told["removed"], told["unchanged"]) == (1, 3)
+
+
+def test_a_login_page_in_place_of_photos_takes_none_away(web: Web, tmp_path: Path, temporary: Path) -> None:
+    web.files = {f"/p/{name}": data for name, data in PHOTOS.items()}
+    index_(tmp_path / "i", temporary, f"{web.url}/p")
+    web.pages["/p/b.jpg"] = "<!DOCTYPE html><title>Log in</title>"
+    web.pages["/p/"] = web.listing("/p") or ""
+    del web.files["/p/b.jpg"]
+    told = index_(tmp_path / "i", temporary, "--prune", "--yes")
+    assert (told["gone"], told["unchanged"]) == (0, 3)
+    assert [s["reason"] for s in told["skipped"]] == ["cannot be fetched: the server sends a page instead"]
+    assert rows(tmp_path / "i").keys() == PHOTOS.keys()
+    with_all = rows(tmp_path / "i")
+    assert None not in with_all.values()
 
 
 @pytest.mark.proof

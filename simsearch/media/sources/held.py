@@ -120,6 +120,8 @@ def _object(url: bytes, most: int, stat: FileStat | None) -> Fetched:
     with _kept_whole(target):
         # A web server that tells no size says 0.
         store.fetch(url, target, most, size or None)
+        if store.web and _is_page(target):
+            raise FileUnreadable("cannot be fetched: the server sends a page instead", transient=True)
     return Held(os.fsencode(target), stat)
 
 
@@ -133,6 +135,11 @@ def _member(archive_path: bytes, name: bytes, most: int) -> Fetched:
     with _kept_whole(target):
         archive.copy(name, target)
     return Held(os.fsencode(target), stat)
+
+
+def _is_page(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(64).lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def _check_size(stat: FileStat, most: int) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from simsearch.errors import SourceUnreachable
 from simsearch.media import scan as folders
+from simsearch.media.formats import looks_like_picture
 from simsearch.media.scan import Found, PassedOver, ScannedFile, ScanRules, Unlistable, counting, matcher
 from simsearch.media.sources.entries import Entry, unknown
 from simsearch.media.sources.held import is_other
@@ -116,8 +117,10 @@ def _with_stats(place: bytes, entries: Iterator[Entry]) -> Iterator[Entry]:
         except SourceUnreachable:
             # It is there, since its page says so; reading it will tell what is wrong.
             return Entry(entry.relpath, unknown())
-        # A dead link, and a page that is not a listing's, are no files.
-        return Entry(entry.relpath, found.stat if found is not None and not found.folder else None)
+        if found is None or found.folder:
+            # A link to nothing, or to a page. A picture that is a page now may be one of a login.
+            return Entry(entry.relpath, unknown() if looks_like_picture(entry.relpath) else None)
+        return Entry(entry.relpath, found.stat)
 
     with ThreadPoolExecutor(PARALLEL, "simsearch-list") as threads:
         while page := list(islice(entries, 1000)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -18,16 +17,14 @@ from simsearch.media.files import FileUnreadable
 from simsearch.media.sources.entries import Entry, entry_of
 from simsearch.media.sources.spool import spool
 from simsearch.media.sources.stores.failures import Failure, Health, failure_of
+from simsearch.media.sources.stores.watch import Beat, TooMuch, silence, watched
 from simsearch.media.sources.stores.web import links_below
 from simsearch.paths import relative, text
 
 PARALLEL = 16
 """So many objects are fetched at once."""
 
-TRIES, SILENCE = 3, 20.0
-SLOWEST = 100_000
-"""Bytes a second that a fetch has to come to on the whole, after a start."""
-
+TRIES = 3
 LISTING = 30.0
 """So many times the patience for a listing that comes as one, without telling of its single answers."""
 
@@ -35,29 +32,6 @@ STOP: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 """Set in a thread whose fetches end when the event is set."""
 
 PAGES, PAGE_BYTES = 100_000, 1 << 26
-
-
-class _TooMuch(Exception):
-    """More bytes came than are wanted."""
-
-
-class _Beat:
-    """Counts the bytes of a fetch as fsspec's callback, and knows when the last of them came."""
-
-    def __init__(self, most: int) -> None:
-        self.most, self.received, self.last = most, 0, time.monotonic()
-
-    def relative_update(self, count: int = 1) -> None:
-        """So many more bytes came."""
-        self.received, self.last = self.received + count, time.monotonic()
-        if self.received > self.most:
-            raise _TooMuch
-
-    def set_size(self, size: int | None) -> None:
-        """So many bytes were announced."""
-        self.last = time.monotonic()
-        if size is not None and size > self.most:
-            raise _TooMuch
 
 
 class Store:
@@ -116,7 +90,7 @@ class Store:
             self._tried(
                 url, lambda beat: self._fs._get_file(text(url), os.fspath(target), callback=beat), most
             )
-        except _TooMuch as exc:
+        except TooMuch as exc:
             if size is not None and size <= most:
                 raise FileUnreadable("changed while it was fetched", transient=True) from exc
             raise FileUnreadable(f"the file is larger than {most >> 20} MiB", transient=False) from exc
@@ -138,7 +112,11 @@ class Store:
         wanted = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
         while True:
             asked = partial(self._fs._call_s3, "list_objects_v2", **wanted)
-            page = self._tried(url, lambda beat, asked=asked: asked())  # type: ignore[misc]
+            try:
+                page = self._tried(url, lambda beat, asked=asked: asked())  # type: ignore[misc]
+            except Failure as exc:
+                # A bucket that goes in the middle is no bucket that ends there.
+                raise exc if "ContinuationToken" not in wanted else Failure(str(exc)) from exc
             for told in page.get("Contents", ()):
                 name = os.fsencode(told["Key"].removeprefix(wanted["Prefix"]))
                 if name and not name.endswith(b"/"):
@@ -152,7 +130,7 @@ class Store:
         todo, seen = [url], {url}
         while todo:
             page = todo.pop()
-            for link in self._links(page):
+            for link in self._links(page, whole=page == url):
                 if link in seen:
                     continue
                 seen.add(link)
@@ -170,37 +148,40 @@ class Store:
         except Failure as exc:
             raise _unreachable(url, exc) from exc
 
-    def _links(self, url: bytes) -> list[bytes]:
+    def _links(self, url: bytes, *, whole: bool = True) -> list[bytes]:
+        """Those of a page; where it is a part of a listing, its absence says nothing of what was there."""
         page, target = text(url.rstrip(b"/") + b"/"), spool().new()
         try:
             self._tried(
                 url, lambda beat: self._fs._get_file(page, os.fspath(target), callback=beat), PAGE_BYTES
             )
             return links_below(url, target.read_bytes())
-        except _TooMuch as exc:
+        except TooMuch as exc:
             raise Failure("its page is too large for a listing") from exc
+        except Failure as exc:
+            raise exc if whole else Failure(f"{page}: {exc}") from exc
         finally:
             target.unlink(missing_ok=True)
 
     def _tried(
         self,
         url: bytes,
-        begin: Callable[[_Beat], Coroutine[Any, Any, Any]],
+        begin: Callable[[Beat], Coroutine[Any, Any, Any]],
         most: int = 1 << 62,
         slow: float = 1.0,
     ) -> Any:
-        """The result of what `begin` starts, tried again where that may help. Raises Failure, _TooMuch."""
+        """The result of what `begin` starts, tried again where that may help. Raises Failure, TooMuch."""
         from fsspec.asyn import sync
 
         stop = STOP.get() or threading.Event()
         for attempt in range(TRIES):
             self._health.check(url)
-            beat = _Beat(most)
+            beat = Beat(most)
             try:
                 with self._slots:
                     beat.last = time.monotonic()
-                    found = sync(self._fs.loop, _watched, begin, beat, slow, stop)
-            except _TooMuch:
+                    found = sync(self._fs.loop, watched, begin, beat, slow, stop)
+            except TooMuch:
                 raise
             except Exception as exc:
                 # Each library raises its own; all of them become words here.
@@ -224,37 +205,6 @@ def store(scheme: str) -> Store:
 def store_of(url: bytes) -> Store:
     """That of an address. Raises ExtraMissing."""
     return store(text(url.partition(b":")[0]))
-
-
-def silence() -> float:
-    """Seconds without a byte after which a fetch is given up: $SIMSEARCH_SOURCE_TIMEOUT, or 20."""
-    try:
-        return max(0.1, float(os.environ.get("SIMSEARCH_SOURCE_TIMEOUT", SILENCE)))
-    except ValueError:
-        return SILENCE
-
-
-async def _watched(
-    begin: Callable[[_Beat], Coroutine[Any, Any, Any]], beat: _Beat, slow: float, stop: threading.Event
-) -> Any:
-    """Await what `begin` starts, and end it when no byte comes, or too few come."""
-    patience, started = silence() * slow, time.monotonic()
-    task = asyncio.ensure_future(begin(beat))
-    try:
-        while not task.done():
-            now = time.monotonic()
-            if stop.is_set():
-                raise Failure("the run was ended")
-            if now - beat.last > patience:
-                raise Failure(f"no byte came for {patience:g} s", again=True)
-            if now - started > 15 * patience + beat.received / SLOWEST:
-                raise Failure(f"it comes slower than {SLOWEST // 1000} kB/s")
-            await asyncio.wait({task}, timeout=min(0.2, max(0.02, beat.last + patience - now)))
-        return task.result()
-    finally:
-        task.cancel()
-        # What it says to that is of no interest, and must not reach the terminal.
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _filesystem(scheme: str) -> Any:
