@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,20 @@ def test_a_shard_that_does_not_come_loses_nothing(
     assert b"nothing was forgotten" in done.stderr
     assert rows(tmp_path / "i").keys() == PHOTOS.keys()
     assert spools(temporary) == []
+
+
+WITHOUT = [("s3fs", "s3://b/x"), ("gcsfs", "gs://b/x"), ("aiohttp", "https://h/x"), ("fsspec", "s3://b")]
+
+
+@pytest.mark.parametrize(("package", "url"), WITHOUT)
+def test_without_the_extra_one_line_says_how_to_get_it(package: str, url: str, tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; sys.argv = ['simsearch', 'index', {url!r}, '-i', sys.argv[1]]; "
+        "from simsearch.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "index")]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert line.endswith("Install it with: pip install 'simsearch[remote]'")
+    assert not (tmp_path / "index").exists()
