@@ -191,10 +191,9 @@ WITHOUT = [("s3fs", "s3://b/x"), ("gcsfs", "gs://b/x"), ("aiohttp", "https://h/x
 
 @pytest.mark.parametrize(("package", "url"), WITHOUT)
 def test_without_the_extra_one_line_says_how_to_get_it(package: str, url: str, tmp_path: Path) -> None:
-    code = (
-        f"import sys; sys.modules[{package!r}] = None; sys.argv = ['simsearch', 'index', {url!r}, '-i', sys.argv[1]]; "
-        "from simsearch.cli import main; main()"
-    )
+    code = f"import sys; sys.modules[{package!r}] = None"
+    code += f"; sys.argv = ['simsearch', 'index', {url!r}, '-i', sys.argv[1]]"
+    code += "; from simsearch.cli import main; main()"
     command = [sys.executable, "-c", code, str(tmp_path / "index")]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60, cwd=tmp_path)
     assert done.returncode == 1
