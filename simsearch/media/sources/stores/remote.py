@@ -109,16 +109,22 @@ class Store:
     def _pages(self, url: bytes) -> Iterator[Entry]:
         """S3 lists in bytewise order, a thousand at a time, so that memory does not grow with a bucket."""
         bucket, _, key = text(url).removeprefix("s3://").partition("/")
-        wanted = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
+        wanted, last = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}, b""
         while True:
             asked = partial(self._fs._call_s3, "list_objects_v2", **wanted)
             try:
                 page = self._tried(url, lambda beat, asked=asked: asked())  # type: ignore[misc]
             except Failure as exc:
-                # A bucket that goes in the middle is no bucket that ends there.
-                raise exc if "ContinuationToken" not in wanted else Failure(str(exc)) from exc
+                if last:
+                    # A bucket that goes in the middle is no bucket that ends there.
+                    raise Failure(str(exc)) from exc
+                raise
             for told in page.get("Contents", ()):
                 name = os.fsencode(told["Key"].removeprefix(wanted["Prefix"]))
+                if name < last:
+                    # Rows are held against a listing in this order; buckets of S3 Express have none.
+                    raise Failure("its listing is in no order")
+                last = name
                 if name and not name.endswith(b"/"):
                     yield entry_of(name, {**told, "size": told["Size"]})
             if not page.get("IsTruncated"):
@@ -159,7 +165,9 @@ class Store:
         except TooMuch as exc:
             raise Failure("its page is too large for a listing") from exc
         except Failure as exc:
-            raise exc if whole else Failure(f"{page}: {exc}") from exc
+            if not whole:
+                raise Failure(f"{page}: {exc}") from exc
+            raise
         finally:
             target.unlink(missing_ok=True)
 
