@@ -11,6 +11,8 @@ SimsearchError
 │   └── ViewStale     what it holds is not what was fed to it
 ├── FormatUnknown     an index of another format version
 ├── RootMissing       a folder that was indexed is not there (an unmounted disk?)
+├── SourceRefused     a URL that may hold a secret, or more than a source may hold
+├── SourceUnreachable a store, a server or an archive cannot be read at all
 ├── PhotoUnreadable   this file cannot be decoded
 ├── NotIndexed        a path or id that the index does not hold
 ├── QueryInvalid      a filter, a weight or a number of a query is not what it has to be
@@ -73,6 +75,14 @@ class FormatUnknown(SimsearchError):
 
 class RootMissing(SimsearchError):
     """A root is missing or empty; nothing was judged to be gone."""
+
+
+class SourceRefused(SimsearchError):
+    """A URL that may hold a secret, or one that stands for more than a source may hold."""
+
+
+class SourceUnreachable(SimsearchError):
+    """A store, a web server or an archive cannot be read at all; nothing was judged to be gone."""
 
 
 class PhotoUnreadable(SimsearchError):

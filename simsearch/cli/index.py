@@ -146,7 +146,9 @@ def command(
 ) -> None:
     """Index photos below PATHs, or bring the index up to date.
 
-    Without a PATH the folders of the index are visited again. Only what is new or changed is read.
+    A PATH is a folder or a photo, a zip or tar file, or a URL of a bucket, a web server or a shard (s3://,
+    gs://, https://; see docs/sources.md). Without one the folders of the index are visited again. Only what
+    is new or changed is read.
     """
     from simsearch.engine.indexing import IndexingConfig
     from simsearch.models.choice import ModelChoice

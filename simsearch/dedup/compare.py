@@ -21,7 +21,7 @@ from simsearch.errors import PhotoUnreadable
 from simsearch.framing import Fitting
 from simsearch.media.formats import MAX_PIXELS
 from simsearch.media.pool import DecodePool
-from simsearch.paths import AnyPath, text
+from simsearch.paths import AnyPath, canonical, is_source, text
 from simsearch.records import Decoded, Unreadable
 
 COPIES = ("near", "probably")
@@ -35,7 +35,8 @@ def compare(a: AnyPath, b: AnyPath) -> Comparison:
 
     Raises PhotoUnreadable, with the file and the reason.
     """
-    names = [os.path.abspath(os.fsencode(path)) for path in (a, b)]
+    raw = [os.fsencode(path) for path in (a, b)]
+    names = [canonical(name) if is_source(name) else os.path.abspath(name) for name in raw]
     classifier = shipped()
     cuts = cuts_of(classifier, None)
 

@@ -93,7 +93,7 @@ def scan(
     are the folders of indexes. What vanishes while the scan runs is passed over. Only the entries of the
     folders on the way down are held in memory.
     """
-    passed_over = _counting(_matcher(rules or ScanRules()), passed or PassedOver())
+    passed_over = counting(rules or ScanRules(), passed or PassedOver())
     place = join(root, below)
     try:
         found = os.stat(place)
@@ -187,7 +187,8 @@ def _list(
             yield relpath, found
 
 
-def _matcher(rules: ScanRules) -> Callable[[bytes, bytes], bool]:
+def matcher(rules: ScanRules) -> Callable[[bytes, bytes], bool]:
+    """Whether the rules pass over a name at a path below the root."""
     patterns = [pattern.rstrip("/") for pattern in (*DEFAULT_EXCLUDES, *rules.exclude)]
     names = _any_of([p for p in patterns if "/" not in p])
     paths = _any_of([p.removeprefix("./").lstrip("/") for p in patterns if "/" in p])
@@ -200,7 +201,10 @@ def _matcher(rules: ScanRules) -> Callable[[bytes, bytes], bool]:
     return passed_over
 
 
-def _counting(matches: Callable[[bytes, bytes], bool], passed: PassedOver) -> Callable[[bytes, bytes], bool]:
+def counting(rules: ScanRules, passed: PassedOver) -> Callable[[bytes, bytes], bool]:
+    """Like `matcher`, and each name that is passed over is counted."""
+    matches = matcher(rules)
+
     def passed_over(name: bytes, relpath: bytes) -> bool:
         found = matches(name, relpath)
         passed.names += found

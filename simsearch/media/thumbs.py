@@ -14,7 +14,7 @@ from PIL import Image
 
 from simsearch.errors import PhotoUnreadable
 from simsearch.media.decode import DecodeLimits, open_upright
-from simsearch.media.files import read_file
+from simsearch.media.sources.held import read_file
 
 SIDE, QUALITY = 256, 82
 

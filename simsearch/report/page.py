@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from urllib.parse import quote
 
+from simsearch.paths import archive_of, is_source
 from simsearch.report.names import visible
 
 _STYLE = """
@@ -84,7 +85,11 @@ def picture(thumbnail: bytes | None, alt: str, inside: str = "") -> str:
 
 
 def link(path: str, name: str) -> str:
-    """A link to the very bytes of an absolute path, shown as `name`."""
+    """A link to the very bytes of an absolute path, shown as `name`; no browser opens stores and archives."""
+    raw = os.fsencode(path)
+    if is_source(raw):
+        web = raw.startswith(b"http") and archive_of(raw) is None
+        return f'<a href="{escaped(path)}">{broken(name)}</a>' if web else broken(name)
     return f'<a href="file://{quote(os.fsencode(path))}">{broken(name)}</a>'
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from simsearch.errors import IndexDamaged
-from simsearch.paths import relative
+from simsearch.paths import covers, relative
 from simsearch.records import Facts, FileStat
 from simsearch.storage.catalog import (
     GENERATION,
@@ -99,6 +99,11 @@ def rules_key(root_id: int) -> str:
     return f"rules:{root_id}"
 
 
+def archive_key(root_id: int) -> str:
+    """The setting that tells an archive all of whose members were read."""
+    return f"archive:{root_id}"
+
+
 def put_root(connection: sa.Connection, path: bytes) -> Root:
     """Add the root `path`; roots that lie below it are folded into it, with their files."""
     known = {row["path"]: row["id"] for row in sealed_rows(connection, roots, sa.select(roots))}
@@ -108,7 +113,7 @@ def put_root(connection: sa.Connection, path: bytes) -> Root:
     connection.execute(sa.insert(roots), sealed(roots, {"id": root.id, "path": path}))
     for other, other_id in known.items():
         inside = relative(other, path)
-        if inside is None:
+        if inside is None or not covers(path, other):
             continue
         query = sa.select(files).where(files.c.root_id == other_id)
         for row in list(sealed_rows(connection, files, query)):
@@ -122,6 +127,7 @@ def drop_root(connection: sa.Connection, root_id: int) -> None:
     """Forget a root that has no file left, and what it passes over."""
     connection.execute(sa.delete(roots).where(roots.c.id == root_id))
     drop_setting(connection, rules_key(root_id))
+    drop_setting(connection, archive_key(root_id))
 
 
 def put_vectors(connection: sa.Connection, new: Sequence[NewVector]) -> None:

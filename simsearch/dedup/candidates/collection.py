@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simsearch.dedup.candidates.whiten import Vectors
 from simsearch.dedup.records import Picture
 from simsearch.engine.index import Index
+from simsearch.paths import is_source
 
 Rows = Callable[[NDArray[np.int64]], Vectors]
 
@@ -67,10 +68,15 @@ def collection_of(index: Index, counts: Callable[[str], bool] = lambda path: Tru
 def separate(paths: tuple[str, ...]) -> tuple[str, ...]:
     """The files that are there, in byte order, links to one file once: a link is that file, no copy of it."""
     first: dict[tuple[int, int], str] = {}
+    elsewhere: list[str] = []
     for path in sorted(paths, key=lambda path: (os.path.islink(path), os.fsencode(path))):
+        if is_source(os.fsencode(path)):
+            # It was there when it was indexed; whether it still is shows when it is read.
+            elsewhere.append(path)
+            continue
         try:
             found = os.stat(path)
         except OSError:
             continue
         first.setdefault((found.st_dev, found.st_ino), path)
-    return tuple(sorted(first.values(), key=os.fsencode))
+    return tuple(sorted([*first.values(), *elsewhere], key=os.fsencode))

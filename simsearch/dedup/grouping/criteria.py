@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from simsearch.dedup.grouping.places import place_of
 from simsearch.dedup.records import Picture
+from simsearch.paths import is_source
 
 RAW = "RAW"
 
@@ -147,6 +148,9 @@ def amount(size: int) -> str:
 
 
 def _why_bytes(kept: Candidate, others: Sequence[Candidate]) -> str:
+    if is_source(os.fsencode(others[0].path)):
+        # How long it is there is not asked for.
+        return "a file of this machine"
     first, second = amount(kept.size), amount(others[0].size)
     if first == second:
         first, second = f"{kept.size:,} bytes", f"{others[0].size:,}"

@@ -10,6 +10,7 @@ from simsearch.dedup.grouping.criteria import CRITERIA, Candidate, Criterion
 from simsearch.dedup.grouping.places import place_of, places
 from simsearch.dedup.records import Picture
 from simsearch.errors import SimsearchError
+from simsearch.paths import is_source
 
 DEFAULT = ("resolution", "metadata", "bytes", "oldest")
 POLICIES = (*DEFAULT, "path")
@@ -86,8 +87,11 @@ class Order:
         return Rank(self._criteria, self.candidate(picture, path))
 
     def is_there(self, picture: Picture, path: str) -> bool:
-        """Whether the file is there; one that went meanwhile is neither kept nor a copy."""
-        return self.candidate(picture, path).stat is not None
+        """Whether the file is there; one that went meanwhile is neither kept nor a copy.
+
+        What lies in a store or an archive is taken to be there: nothing is done to it.
+        """
+        return is_source(os.fsencode(path)) or self.candidate(picture, path).stat is not None
 
     def size(self, picture: Picture, path: str) -> int:
         """The file's size in bytes."""

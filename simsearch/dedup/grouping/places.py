@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from simsearch.errors import NotIndexed
-from simsearch.paths import canonical, relative, text
+from simsearch.paths import canonical, is_source, is_source_root, relative, text
 
 
 def places(named: Iterable[str], purpose: str) -> tuple[str, ...]:
@@ -17,7 +17,7 @@ def places(named: Iterable[str], purpose: str) -> tuple[str, ...]:
     """
     found = []
     for name in named:
-        if not os.path.lexists(name):
+        if not is_source_root(os.fsencode(name)) and not os.path.lexists(name):
             raise NotIndexed(f"There is no {name} ({purpose}). Check the spelling, or mount its disk.")
         found.append(text(canonical(name)))
     return tuple(found)
@@ -40,5 +40,5 @@ def place_of(path: str, among: Sequence[str]) -> int | None:
 
 @lru_cache(maxsize=1 << 16)
 def _real(path: str) -> bytes:
-    found = os.path.realpath(os.fsencode(path))
+    found = canonical(path) if is_source(os.fsencode(path)) else os.path.realpath(os.fsencode(path))
     return found.replace(b"\\", b"/") if os.sep == "\\" else found

@@ -14,7 +14,8 @@ from simsearch.framing import Framing
 from simsearch.media.decode import DecodeLimits
 from simsearch.media.formats import looks_like_picture
 from simsearch.media.pool import DecodePool
-from simsearch.media.scan import ScannedFile, ScanRules, scan
+from simsearch.media.scan import ScannedFile, ScanRules
+from simsearch.media.sources.walk import scan
 from simsearch.models.runners import available_threads
 from simsearch.paths import fold, join
 from simsearch.records import Decoded

@@ -14,8 +14,8 @@ from simsearch.engine.index import Index
 from simsearch.engine.indexing.pipeline import Embedded, Read
 from simsearch.engine.indexing.survey import is_missing
 from simsearch.framing import Tiling
-from simsearch.media.scan import root_state
-from simsearch.paths import join, text
+from simsearch.media.sources.walk import root_state
+from simsearch.paths import is_source_root, join, text
 from simsearch.records import Decoded, FileStat, Known, NotAnImage, Skipped, Unreadable
 from simsearch.storage import catalog
 from simsearch.storage.catalog import Labels
@@ -289,7 +289,9 @@ class Ledger:
             rows = catalog.files_of(connection, [content_id]).get(content_id, [])
             roots = {root.id: root.path for root in catalog.read_roots(connection)}
         for root_id in {row.root_id for row in rows} - self._roots_here.keys():
-            self._roots_here[root_id] = root_state(roots[root_id]) == "ok"
+            # What left a store is told by its listing, and not asked for one by one.
+            here = not is_source_root(roots[root_id]) and root_state(roots[root_id]) == "ok"
+            self._roots_here[root_id] = here
         return tuple(
             row.id
             for row in sorted(rows, key=lambda r: r.relpath)

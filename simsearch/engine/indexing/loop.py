@@ -22,9 +22,10 @@ from simsearch.errors import PruneRefused
 from simsearch.framing import Tiling
 from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import DecodePool
+from simsearch.media.sources.walk import trouble
 from simsearch.models.embedder import Embedder
 from simsearch.models.runners import available_threads
-from simsearch.records import IndexReport, Progress
+from simsearch.records import IndexReport, Progress, Skipped
 from simsearch.storage import catalog, writer
 
 PRUNE_SHARE = 0.10
@@ -54,10 +55,16 @@ class Run:
         self._device: str | None = None
         self.kept = 0
 
-    @property
-    def misses_files(self) -> bool:
-        """Whether the scan missed a file that is indexed, or a file that it found could not be read."""
-        return bool(self._survey.absent) or any(skipped.transient for skipped in self._ledger.skipped)
+    def emptied(self, scopes: Sequence[Scope]) -> dict[bytes, str]:
+        """The roots that have nothing to give any more, with why, where files were missed or not read."""
+        missed = bool(self._survey.absent) or any(skipped.transient for skipped in self._skipped())
+        if not missed:
+            return {}
+        reasons = ((scope.root.path, trouble(scope.root.path)) for scope in scopes)
+        return {path: reason for path, reason in reasons if reason is not None}
+
+    def _skipped(self) -> Iterator[Skipped]:
+        return chain(self._survey.skipped, self._ledger.skipped)
 
     def visit(self, scopes: Sequence[Scope], max_pixels: int, tiling: Tiling | None) -> None:
         """Read and embed what is new; what was embedded is committed even when the run is interrupted.
@@ -149,6 +156,7 @@ class Run:
         self.kept = sum(absence.file_id not in ledger.moved_rows for absence in survey.absent) - len(gone)
         if prune and gone:
             self._prune(gone)
+        survey.archives.keep()
         seconds = time.monotonic() - self._started
         counts = ledger.counts
         return IndexReport(

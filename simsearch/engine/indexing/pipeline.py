@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from simsearch.engine.indexing.survey import Candidate
 from simsearch.media.pool import DecodePool
+from simsearch.media.sources.ahead import FetchAhead, drop
+from simsearch.media.sources.held import Fetched
 from simsearch.models.embedder import Embedder
 from simsearch.models.labels.classifier import Labels
 from simsearch.models.labels.labeller import Labeller
@@ -36,18 +39,24 @@ class Read:
     read_ns: int
 
 
+Begun = tuple[Candidate, Future[Fetched] | None]
+"""A candidate, and the fetch of it where it lies in a store or an archive."""
+
+
 class ReadAhead:
     """Reads candidates in worker processes, a few ahead of the consumer.
 
-    One thread walks, one thread a worker talks to it. Queues are bounded, so that memory is flat however
-    large the collection. An error in any thread is raised in the consumer's.
+    One thread walks, one thread a worker talks to it; what lies in a store is fetched on the way from the one
+    to the other. Queues are bounded, so that memory is flat however large the collection. An error in any
+    thread is raised in the consumer's.
     """
 
     def __init__(
         self, candidates: Iterable[Candidate], pool: DecodePool, workers: int, claim: Callable[[bytes], bool]
     ) -> None:
         self._candidates, self._pool, self._claim = candidates, pool, claim
-        self._todo: queue.Queue[Candidate | None] = queue.Queue(maxsize=64 * workers)
+        self._fetches = FetchAhead(pool.max_bytes)
+        self._todo: queue.Queue[Begun | None] = queue.Queue(maxsize=64 * workers)
         # Deep enough that the decoders of a large machine go on while the consumer waits for the disk.
         depth = max(64, 8 * workers) if pool.frames == 1 else max(2 * workers, 256 // pool.frames)
         self._done: queue.Queue[Read | BaseException | None] = queue.Queue(maxsize=depth)
@@ -71,8 +80,14 @@ class ReadAhead:
         if kind is not None:
             # A reader may be waiting for its worker. Where all came to its end, the pool may be used again.
             self._pool.close()
+        self._fetches.close()
         for thread in self._threads:
             thread.join()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                left = self._todo.get_nowait()
+                if left is not None and left[1] is not None:
+                    drop(left[1])
 
     def results(self, patience: float) -> Iterator[Read | None]:
         """Results as they come; None after `patience` seconds without one, so that no commit is late."""
@@ -93,7 +108,10 @@ class ReadAhead:
     def _walk(self) -> None:
         try:
             for candidate in self._candidates:
-                if not self._put(self._todo, candidate):
+                fetch = self._fetches.begin(candidate.path, candidate.stat)
+                if not self._put(self._todo, (candidate, fetch)):
+                    if fetch is not None:
+                        drop(fetch)
                     return
         except BaseException as error:  # handed to the consumer, which raises it
             self._put(self._done, error)
@@ -103,7 +121,8 @@ class ReadAhead:
 
     def _read(self) -> None:
         try:
-            while (candidate := self._take()) is not None:
+            while (begun := self._take()) is not None:
+                candidate, fetch = begun
                 claimed: list[bytes] = []
 
                 def known(digest: bytes, claimed: list[bytes] = claimed) -> bool:
@@ -113,15 +132,22 @@ class ReadAhead:
                     return False
 
                 read_ns = time.time_ns()
-                outcome = self._pool.read(candidate.path, known)
+                if fetch is None:
+                    outcome = self._pool.read(candidate.path, known)
+                else:
+                    outcome = self._pool.read(candidate.path, known, fetch.result())
+                    self._fetches.done(candidate.stat)
                 read = Read(candidate, outcome, claimed[0] if claimed else None, read_ns)
                 if not self._put(self._done, read):
                     return
             self._put(self._done, None)
+        except CancelledError:
+            # The run is being ended, and nobody waits for this.
+            return
         except BaseException as error:  # handed to the consumer, which raises it
             self._put(self._done, error)
 
-    def _take(self) -> Candidate | None:
+    def _take(self) -> Begun | None:
         while not self._stop.is_set():
             try:
                 return self._todo.get(timeout=0.2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,19 +14,20 @@ from simsearch.engine.create import create_index, open_for_writing, prepare_fold
 from simsearch.engine.index import Index
 from simsearch.engine.indexing.config import IndexingConfig, settled_max_pixels, with_rules
 from simsearch.engine.indexing.loop import Run
-from simsearch.engine.indexing.survey import find_scopes
+from simsearch.engine.indexing.survey import find_scopes, refuse_absent
 from simsearch.engine.maintenance.repair import repair
 from simsearch.engine.maintenance.view import tend_view
 from simsearch.engine.tiles.setting import settled_tiling
 from simsearch.errors import IndexMismatch, IndexMissing, RootMissing
 from simsearch.media.formats import MAX_PIXELS
-from simsearch.media.scan import ScanRules, root_state
+from simsearch.media.scan import ScanRules
+from simsearch.media.sources.patterns import expanded
 from simsearch.models.choice import ModelChoice, ResolvedModel, resolve
 from simsearch.models.embedder import Embedder
 from simsearch.models.onnx_graph import graph_path
 from simsearch.models.precision.calibrate import int8_spec
 from simsearch.models.precision.kinds import INT8, check_new
-from simsearch.paths import DATABASE, AnyPath, canonical, resolve_index, text
+from simsearch.paths import DATABASE, AnyPath, canonical, is_source_root, resolve_index, text
 from simsearch.records import IndexReport, Progress
 from simsearch.spec import FLOAT32, EmbeddingSpec
 from simsearch.storage import writer
@@ -46,19 +47,21 @@ def index_folder(
     """Index photos below `paths`, or visit the roots of an existing index again when none are given.
 
     Args:
-        paths: folders or files.
+        paths: folders or files, URLs of stores and web servers, archives; see docs/sources.md.
         index: folder or name of the index; see `simsearch.paths.resolve_index`.
         config: see `IndexingConfig`.
         progress: called about ten times a second.
         note: called with lines for a person (a model was prepared, another one was chosen).
 
     Returns: what was done. Raises RootMissing when a root is not there (the others are indexed first),
-    IndexMismatch for another model than the index has, IndexLocked, IndexUnwritable, WeightsMissing; by Ray
-    also ExtraMissing and ClusterFailed.
+    IndexMismatch for another model than the index has, IndexLocked, IndexUnwritable, WeightsMissing,
+    SourceRefused for a URL that may hold a secret, ExtraMissing where a store needs one; by Ray also
+    ExtraMissing and ClusterFailed.
     """
     config = config or IndexingConfig()
     note = note or (lambda _: None)
-    wanted = [canonical(p) for p in ([paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths)]
+    several = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths
+    wanted = expanded([canonical(path) for path in several])
     folder = resolve_index(index)
     started = time.monotonic()
     if config.ray is not None:
@@ -71,20 +74,32 @@ def index_folder(
         tiling = settled_tiling(opened.database, opened.spec, wanted=config.tiles)
         run = Run(opened, embedder, config, started, progress, note)
         run.visit(scopes, settled_max_pixels(opened, config), tiling)
-        absent += [s.root.path for s in scopes if root_state(s.root.path) != "ok" and run.misses_files]
+        absent.update(run.emptied(scopes))
         report = run.finish(prune=config.prune and not absent)
         if run.kept:
             note(f"{run.kept} files lie on a disk that is not here; they are kept. Mount it and run again.")
         tend_view(opened, note)
         _drop_shards(opened)
     if absent:
-        names = ", ".join(text(path) for path in absent)
-        raise RootMissing(
-            f"{names}: missing or empty, though photos of it are indexed. "
-            "If a disk is not mounted, mount it and run again; "
-            "nothing was forgotten."
-        )
+        raise _missing(absent)
     return report
+
+
+def _missing(absent: Mapping[bytes, str]) -> RootMissing:
+    folders = [text(path) for path in absent if not is_source_root(path)]
+    sources = [f"{text(path)} {reason}" for path, reason in absent.items() if is_source_root(path)]
+    told = []
+    if folders:
+        told.append(
+            f"{', '.join(folders)}: missing or empty, though photos of it are indexed. "
+            "If a disk is not mounted, mount it and run again; nothing was forgotten."
+        )
+    if sources:
+        told.append(
+            f"{'; '.join(sources)}, though photos of it are indexed. Run again when it is there; nothing was "
+            "forgotten."
+        )
+    return RootMissing(" ".join(told))
 
 
 @contextmanager
@@ -95,9 +110,8 @@ def _writing(
     exists = (folder / DATABASE).exists()
     if not exists and not wanted:
         raise IndexMissing(f"There is no index at {folder}. Name the photos: simsearch index FOLDER")
-    for path in wanted:
-        if not exists and not os.path.lexists(path):
-            raise RootMissing(f"{text(path)} does not exist.")
+    if not exists:
+        refuse_absent(wanted)
     prepared = None if exists else _prepare(wanted, config, note)
     prepare_folder(folder)
     with WriterLock(folder):

@@ -5,21 +5,38 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.engine.indexing.scopes.archives import Archives
 from simsearch.errors import RootMissing
 from simsearch.media.formats import MAX_PIXELS, is_outdated
-from simsearch.media.scan import PassedOver, ScannedFile, ScanRules, root_state, scan
-from simsearch.paths import fold, folds_case, is_listed, join, relative, text
+from simsearch.media.scan import Found, PassedOver, ScannedFile, ScanRules
+from simsearch.media.sources.walk import passes_over, scan, trouble
+from simsearch.paths import (
+    covers,
+    fold,
+    folds_case,
+    is_listed,
+    is_source,
+    is_source_root,
+    join,
+    relative,
+    text,
+)
 from simsearch.records import FileStat, Skipped
 from simsearch.storage import catalog, writer
 from simsearch.storage.catalog import FileRow, Root
 from simsearch.storage.database import Database
 
 PAGE = 2000
+
+ASKED = 16
+"""So many stores are asked at once whether they are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +93,26 @@ class Survey:
     skipped: list[Skipped] = field(default_factory=list)
     absent: list[Absence] = field(default_factory=list)
     devices: dict[int, int] = field(default_factory=dict)
+    archives: Archives = field(init=False)
     _chosen: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        self.archives = Archives(self.database)
 
     def candidates(self, scope: Scope) -> Iterator[Candidate]:
         """The files of `scope` that have to be read, in bytewise order of their relative paths."""
         rows = self._rows(scope)
         row = next(rows, None)
-        for found in scan(scope.root.path, scope.below, scope.rules, self.passed):
+        judged, whole = len(self.absent), True
+        for found in self._found(scope):
             if not isinstance(found, ScannedFile):
                 self.seen += 1
                 path = text(join(scope.root.path, found.relpath))
                 self.skipped.append(Skipped(path, found.reason, transient=True))
+                whole = not is_source_root(scope.root.path)
                 continue
             while row is not None and row.relpath < found.relpath:
-                self._absent(scope.root, row)
+                self._absent(scope, row)
                 row = next(rows, None)
             self.seen += 1
             if row is None or row.relpath != found.relpath:
@@ -98,9 +121,16 @@ class Survey:
             if not self._settled(scope.root, row, found.stat):
                 yield Candidate(scope.root, found.relpath, found.stat, row)
             row = next(rows, None)
+        if not whole:
+            # A listing that stopped short says nothing of what it does not name.
+            del self.absent[judged:]
+            self.archives.forget(scope.root)
+            return
         while row is not None:
-            self._absent(scope.root, row)
+            self._absent(scope, row)
             row = next(rows, None)
+        if len(self.absent) > judged:
+            self.archives.forget(scope.root)
 
     def gone(self) -> list[int]:
         """Row ids of files that were deleted, as far as can be told; the other absent ones are kept.
@@ -113,6 +143,14 @@ class Survey:
             for absence in self.absent
             if self.devices.get(absence.device, absence.device) == absence.device_now
         ]
+
+    def _found(self, scope: Scope) -> Iterator[Found]:
+        if self.archives.are_as_before(scope.root, scope.rules):
+            yield from (ScannedFile(row.relpath, row.stat) for row in self._rows(scope))
+            return
+        if not scope.below:
+            self.archives.listed(scope.root, scope.rules)
+        yield from scan(scope.root.path, scope.below, scope.rules, self.passed)
 
     def _rows(self, scope: Scope) -> Iterator[FileRow]:
         after: bytes | None = None
@@ -151,34 +189,50 @@ class Survey:
         self._chosen[place] = True
         return True
 
-    def _absent(self, root: Root, row: FileRow) -> None:
-        path = join(root.path, row.relpath)
-        if is_missing(path):
+    def _absent(self, scope: Scope, row: FileRow) -> None:
+        path = join(scope.root.path, row.relpath)
+        if is_source(path):
+            # What a whole listing does not name is not there, but for what the rules pass over.
+            if not passes_over(scope.rules, row.relpath, scope.below):
+                self.absent.append(Absence(row.id, 0, 0))
+        elif is_missing(path):
             self.absent.append(Absence(row.id, row.stat.device, _nearest_device(path)))
 
 
-def find_scopes(database: Database, wanted: Sequence[bytes]) -> tuple[list[Scope], list[bytes]]:
-    """What to visit, and the roots that are missing or empty although files of theirs are indexed.
+def refuse_absent(wanted: Sequence[bytes]) -> None:
+    """Raise RootMissing for a path that does not exist, SourceUnreachable where that cannot be told."""
+    for path in wanted:
+        if not is_source_root(path) and not os.path.lexists(path):
+            raise RootMissing(f"{text(path)} does not exist.")
+    sources = list(filter(is_source_root, wanted))
+    with ThreadPoolExecutor(ASKED) as threads:
+        for path, reason in zip(sources, threads.map(partial(trouble, quick=True), sources), strict=True):
+            if reason is not None:
+                raise RootMissing(f"{text(path)} {reason}. Check the address, and that you may read it.")
+
+
+def find_scopes(database: Database, wanted: Sequence[bytes]) -> tuple[list[Scope], dict[bytes, str]]:
+    """What to visit, and the roots that have nothing to give although files of theirs are indexed, with why.
 
     Raises RootMissing for a path that neither exists nor is a root.
     """
     with database.read() as connection:
         roots = catalog.read_roots(connection)
         filled = {r.id for r in roots if catalog.files_after(connection, r.id, b"", None, limit=1)}
-    for path in wanted:
-        if not os.path.lexists(path) and path not in {root.path for root in roots}:
-            raise RootMissing(f"{text(path)} does not exist.")
+    refuse_absent([path for path in wanted if path not in {root.path for root in roots}])
     wanted = [_known_spelling(path, roots) for path in wanted]
     targets = fold(wanted) if wanted else [root.path for root in roots]
-    scopes, absent = [], []
+    scopes: list[Scope] = []
+    absent: dict[bytes, str] = {}
     for path in targets:
-        root = next((r for r in roots if relative(path, r.path) is not None), None)
+        root = next((r for r in roots if covers(r.path, path)), None)
         if root is None:
             with database.write() as connection:
                 root = writer.put_root(connection, path)
         below = relative(path, root.path) or b""
-        if root_state(root.path) != "ok" and root.id in filled:
-            absent.append(root.path)
+        reason = trouble(root.path, quick=True) if root.id in filled else None
+        if reason is not None:
+            absent[root.path] = reason
         else:
             scopes.append(Scope(root, below))
     return scopes, absent
@@ -197,7 +251,9 @@ def _known_spelling(path: bytes, roots: Sequence[Root]) -> bytes:
 
 
 def is_missing(path: bytes) -> bool:
-    """Whether nothing is at `path`; a folder that may not be entered proves nothing."""
+    """Whether nothing is at `path`; a folder that may not be entered proves nothing, nor does a store."""
+    if is_source(path):
+        return False
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

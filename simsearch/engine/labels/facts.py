@@ -12,7 +12,7 @@ from simsearch.engine.index import Index
 from simsearch.engine.ranking import content_paths
 from simsearch.errors import IndexDamaged, NotIndexed
 from simsearch.models.labels.names import name_of
-from simsearch.paths import AnyPath, canonical, text
+from simsearch.paths import AnyPath, canonical, is_source, text
 from simsearch.storage import catalog
 from simsearch.storage.catalog import FileRow
 
@@ -39,10 +39,11 @@ class PhotoFacts:
         format: Pillow's name.
         bytes: size of the file.
         taken_at: EXIF's date, YYYY-MM-DDTHH:MM:SS.
-        modified_at: the file's last change, so written in local time.
+        modified_at: the file's last change, so written in local time; None where a store does not tell.
         sha256: hex.
         copies: absolute paths of other files with the same bytes.
-        state: of the file now: "unchanged", "changed" since it was read, or "missing".
+        state: of the file now: "unchanged", "changed" since it was read, or "missing"; "unseen" where it lies
+            in a store or an archive, which is not asked for this.
         labels: the five most probable.
         no_labels: why photos of this index get no labels; None where they do.
     """
@@ -99,7 +100,7 @@ def _facts(connection: sa.Connection, index: Index, path: bytes) -> PhotoFacts:
         format=content.format,
         bytes=row.stat.size,
         taken_at=content.taken_at,
-        modified_at=_local(row.stat.mtime_ns),
+        modified_at=_local(row.stat.mtime_ns) if row.stat.mtime_ns else None,
         sha256=content.sha256.hex(),
         copies=tuple(text(other) for other in paths if other != path),
         state=_state(row, path),
@@ -109,6 +110,8 @@ def _facts(connection: sa.Connection, index: Index, path: bytes) -> PhotoFacts:
 
 
 def _state(row: FileRow, path: bytes) -> str:
+    if is_source(path):
+        return "unseen"
     stat = file_stat(path)
     if stat is None:
         return "missing"

@@ -17,8 +17,9 @@ from simsearch.engine.ranking import content_paths
 from simsearch.engine.tiles.setting import tiling_of
 from simsearch.engine.viewing.record import ViewRecord, load_view
 from simsearch.errors import ExtraMissing, FormatUnknown, IndexDamaged, SimsearchError, ViewUnavailable
-from simsearch.media.files import FileUnreadable, OpenFile
-from simsearch.media.scan import root_state
+from simsearch.media.files import FileUnreadable
+from simsearch.media.sources.held import digest_of
+from simsearch.media.sources.walk import root_state
 from simsearch.paths import DATABASE, existing_index, join, text
 from simsearch.records import Problem, VerifyReport
 from simsearch.storage import answers, catalog, migrations, writer
@@ -275,8 +276,7 @@ def _file_problem(index: Index, root: Root, row: FileRow, sha256: bytes) -> Prob
     path, again = join(root.path, row.relpath), f"simsearch index -i {shlex.quote(str(index.path))}"
     name = shlex.quote(text(path))
     try:
-        with OpenFile(path) as file:
-            digest, stat = file.sha256(), file.stat
+        digest, stat = digest_of(path)
     except FileUnreadable as exc:
         mend = f"mount its disk or mend its rights; if it is gone for good: {again} --prune"
         return Problem(text(path), str(exc), mend)

@@ -16,8 +16,10 @@ from PIL import Image, ImageOps
 from simsearch.errors import PhotoUnreadable, QueryInvalid, RegionOutside
 from simsearch.framing import Framing
 from simsearch.media.decode import DecodeLimits, open_upright
-from simsearch.media.files import FileUnreadable, read_file
+from simsearch.media.files import FileUnreadable
 from simsearch.media.formats import too_large
+from simsearch.media.sources.held import read_file
+from simsearch.paths import label
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def region_of_file(
     A JPEG comes reduced as far as the region itself keeps what `framing` wants of a whole picture. Raises
     PhotoUnreadable, and RegionOutside, with the path and the reason.
     """
-    label = str(source) if isinstance(source, Path) else "The picture"
+    named = label(source) if isinstance(source, Path) else "The picture"
     # Pixels are told of the full size, which is not known before the picture is open.
     keep = math.ceil(framing.keep / min(box.width, box.height)) if box.is_fraction else 0
     try:
@@ -96,13 +98,13 @@ def region_of_file(
             # Not as an image, whose EXIF would have it turned once more.
             return np.asarray(region, dtype=np.uint8)
     except MemoryError as exc:
-        raise PhotoUnreadable(f"{label} {too_large(limits.max_pixels)}.") from exc
+        raise PhotoUnreadable(f"{named} {too_large(limits.max_pixels)}.") from exc
     except FileUnreadable as exc:
-        raise PhotoUnreadable(f"{label} {exc}. Check the path and its permissions.") from exc
+        raise PhotoUnreadable(f"{named} {exc}. Check the path and its permissions.") from exc
     except PhotoUnreadable as exc:
-        raise PhotoUnreadable(f"{label} is no picture that can be used: {exc}.") from exc
+        raise PhotoUnreadable(f"{named} is no picture that can be used: {exc}.") from exc
     except RegionOutside as exc:
-        raise RegionOutside(f"{label} cannot be searched by: {exc}.") from exc
+        raise RegionOutside(f"{named} cannot be searched by: {exc}.") from exc
 
 
 def region_of_array(picture: Any, box: Box) -> Any:

@@ -12,7 +12,8 @@ from simsearch.engine.indexing.estimate import WorkList, estimate
 from simsearch.engine.indexing.survey import Candidate
 from simsearch.errors import RootMissing
 from simsearch.media.pool import DecodePool
-from simsearch.media.scan import ScannedFile, scan
+from simsearch.media.scan import ScannedFile
+from simsearch.media.sources.walk import scan
 from simsearch.models.choice import ALWAYS_HERE, ModelChoice, named_backbone, resolve
 from simsearch.models.embedder import Embedder
 from simsearch.models.registry import PREFERRED

@@ -13,7 +13,7 @@ from simsearch.dedup.acts.records import LINKS, FileFacts, Left
 from simsearch.dedup.metadata.sidecars import listing_of
 from simsearch.dedup.records import COPIES, DuplicateGroup, DuplicatePhoto
 from simsearch.errors import PhotoUnreadable
-from simsearch.paths import canonical, relative
+from simsearch.paths import canonical, is_source, relative
 
 UNSURE = "look at it first"
 OTHER_BYTES = "not the same bytes: a link would lose this version"
@@ -21,6 +21,7 @@ IN_REFERENCE = "in a reference folder"
 LINK_TO_KEEPER = "a link to the keeper itself"
 SAME_INODE = "same inode as the keeper"
 KEPT_ELSEWHERE = "it is kept for another group"
+ELSEWHERE = "in a store, on a web server or in an archive, where simsearch only reads"
 OUTSIDE = "not below a folder of the index"
 BENT = "its path leads through a link, or is not the one that its folder lists"
 SAME_SHOT = "the other half of the shot that is kept"
@@ -92,6 +93,8 @@ def _keeper(scene: Scene, group: DuplicateGroup) -> FileFacts | str:
     said = next((photo.sha256 for photo in group.photos if photo.path == group.keep), None)
     if said is None:
         return "its group names no keeper"
+    if is_source(os.fsencode(group.keep)):
+        return "what is kept is " + ELSEWHERE
     if scene.places.root_of(os.fsencode(group.keep)) is None:
         return "what is kept is " + OUTSIDE
     if canonical(group.keep) != os.fsencode(group.keep):
@@ -152,13 +155,16 @@ def _judged(scene: Scene, number: int, photo: DuplicatePhoto, keeper: FileFacts)
 
 def _place(scene: Scene, photo: DuplicatePhoto, keeper: FileFacts) -> str | None:
     """Why a member is left, from its place and what kind of file it is."""
-    raw, own = os.fsencode(photo.path), disk.identity(photo.path)
+    raw = os.fsencode(photo.path)
+    if is_source(raw):
+        return ELSEWHERE
     if photo.level not in COPIES:
         return UNSURE
     if scene.places.root_of(raw) is None or TRASH in raw.split(b"/"):
         return OUTSIDE
     if scene.is_reference(photo.path):
         return IN_REFERENCE
+    own = disk.identity(photo.path)
     if own is None:
         return disk.GONE
     if own == (keeper.device, keeper.inode):

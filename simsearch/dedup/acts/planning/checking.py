@@ -21,11 +21,15 @@ from simsearch.dedup.acts.records import (
 from simsearch.dedup.records import COPIES
 from simsearch.errors import ActRefused
 from simsearch.media.formats import looks_like_picture
-from simsearch.paths import canonical, relative, text
+from simsearch.paths import canonical, is_source, relative, text
 
 
 def check_destination(to: bytes, index: Path, reference: Sequence[bytes]) -> None:
     """Raises ActRefused for a folder that nothing is moved to."""
+    if is_source(to):
+        raise ActRefused(
+            f"Nothing is moved to {text(to)}: simsearch only reads there. Name a folder with --to"
+        )
     if os.path.lexists(to) and not os.path.isdir(to):
         raise ActRefused(f"{text(to)} is no folder. Name another one with --to FOLDER")
     refused = [*reference, canonical(index)]

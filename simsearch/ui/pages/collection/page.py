@@ -6,7 +6,8 @@ import os
 
 import streamlit as st
 
-from simsearch.media.scan import root_state
+from simsearch.media.sources.walk import root_state
+from simsearch.paths import is_url
 from simsearch.ui.pages.collection import care, skipped, tables, words
 from simsearch.ui.shared import Library
 
@@ -27,7 +28,7 @@ def show(lib: Library) -> None:
     st.header("Folders", anchor=False)
     tables.table(
         ("Folder", "State"),
-        ((root, words.STATES[root_state(os.fsencode(root))]) for root in info.roots[:ROOTS]),
+        ((root, words.STATES[_state(os.fsencode(root))]) for root in info.roots[:ROOTS]),
     )
     if len(info.roots) > ROOTS:
         st.caption(f"and {len(info.roots) - ROOTS:,} more: simsearch info lists them all")
@@ -41,3 +42,7 @@ def show(lib: Library) -> None:
         for what, command in words.commands(info.index):
             st.text(what)
             st.code(command, language=None, wrap_lines=True)
+
+
+def _state(root: bytes) -> str:
+    return "remote" if is_url(root) else root_state(root)

@@ -13,6 +13,7 @@ from simsearch.report.names import visible
 from simsearch.ui.look import size_of
 
 STATES = {
+    "remote": "read over the network when it is indexed; not looked at now",
     "ok": "there",
     "missing": "missing: its photos are kept in the index. A disk that is not mounted?",
     "empty": "empty: its photos are kept in the index. A disk that is not mounted?",

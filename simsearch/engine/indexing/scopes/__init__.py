@@ -1,0 +1,1 @@
+"""What a run need not look into again."""

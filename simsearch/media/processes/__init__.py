@@ -1,0 +1,1 @@
+"""The decoding processes, seen from their parent."""

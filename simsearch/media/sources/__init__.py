@@ -1,0 +1,1 @@
+"""Photos that are no plain files: objects of stores, pages of web servers, members of archives."""

@@ -1,0 +1,1 @@
+"""Zip and tar files: their members, read one by one from where they lie."""

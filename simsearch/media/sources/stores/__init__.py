@@ -1,0 +1,1 @@
+"""Objects of S3 and Google Cloud Storage, and files of web servers."""

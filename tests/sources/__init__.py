@@ -1,0 +1,1 @@
+"""Buckets, web servers and archives as roots."""
