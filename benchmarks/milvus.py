@@ -131,7 +131,13 @@ def _lite(place: Path) -> Iterator[str]:
 
 
 def _table(rows: int, dim: int, found: dict[str, dict[str, float]]) -> Table:
-    columns = ("view", "build, s", "bytes a vector at the server", "open and first search, s", "p50, ms")
+    columns: tuple[str, ...] = (
+        "view",
+        "build, s",
+        "bytes a vector at the server",
+        "open and first search, s",
+        "p50, ms",
+    )
     columns += ("recall@10", "told by info", "filtered, p50 ms", "filtered, recall@10")
     names = (
         "build_s",

@@ -16,7 +16,7 @@ from benchmarks.report import Report, Table
 from simsearch.engine.append import NewContent
 from simsearch.engine.create import create_index, prepare_folder
 from simsearch.engine.index import Index
-from simsearch.engine.snapshot import file_digest
+from simsearch.engine.viewing.record import file_digest
 from simsearch.records import Facts, FileStat
 from simsearch.spec import EmbeddingSpec
 from simsearch.storage import writer

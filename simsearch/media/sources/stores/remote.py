@@ -221,10 +221,12 @@ def _filesystem(scheme: str) -> Any:
     try:
         import fsspec
 
-        known = fsspec.get_filesystem_class(scheme)
+        known: Any = fsspec.get_filesystem_class(scheme)
         if scheme == "gs":
             # The other one asks by gRPC first what kind of bucket it is, for what only writers need.
-            from gcsfs.core import GCSFileSystem as known
+            from gcsfs.core import GCSFileSystem
+
+            known = GCSFileSystem
     except ImportError as exc:
         raise ExtraMissing(
             f"{scheme}:// is read by fsspec with {package}, which is not installed. "
