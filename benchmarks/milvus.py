@@ -131,14 +131,8 @@ def _lite(place: Path) -> Iterator[str]:
 
 
 def _table(rows: int, dim: int, found: dict[str, dict[str, float]]) -> Table:
-    columns: tuple[str, ...] = (
-        "view",
-        "build, s",
-        "bytes a vector at the server",
-        "open and first search, s",
-        "p50, ms",
-    )
-    columns += ("recall@10", "told by info", "filtered, p50 ms", "filtered, recall@10")
+    columns = ("view", "build, s", "bytes a vector at the server", "open and first search, s", "p50, ms")
+    more = ("recall@10", "told by info", "filtered, p50 ms", "filtered, recall@10")
     names = (
         "build_s",
         "server_bytes",
@@ -155,7 +149,7 @@ def _table(rows: int, dim: int, found: dict[str, dict[str, float]]) -> Table:
         f"{SHARE:.0%} of rows closest to one of them."
     )
     lines = tuple((way, *(figures.get(name) for name in names)) for way, figures in found.items())
-    return Table(f"Views of {rows:,} vectors of {dim} numbers", columns, lines, note)
+    return Table(f"Views of {rows:,} vectors of {dim} numbers", (*columns, *more), lines, note)
 
 
 def _note(line: str) -> None:

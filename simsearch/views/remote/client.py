@@ -53,7 +53,7 @@ class MilvusServer:
         self._api = _pymilvus()
         if address.file is not None:
             _need_lite()
-        token = os.environ.get(TOKEN, "") if address.file is None else ""
+        token = _token(address)
         one = "cannot be opened (one process at a time can)"
         with self._errors("cannot be reached" if address.file is None else one):
             # Each has a connection of its own: one that broke is thrown away with its view.
