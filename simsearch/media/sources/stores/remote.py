@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import threading
@@ -221,12 +222,10 @@ def _filesystem(scheme: str) -> Any:
     try:
         import fsspec
 
-        known: Any = fsspec.get_filesystem_class(scheme)
+        known = fsspec.get_filesystem_class(scheme)
         if scheme == "gs":
-            # The other one asks by gRPC first what kind of bucket it is, for what only writers need.
-            from gcsfs.core import GCSFileSystem
-
-            known = GCSFileSystem
+            # The usual one asks by gRPC first what kind of bucket it is, for what only writers need.
+            known = importlib.import_module("gcsfs.core").GCSFileSystem
     except ImportError as exc:
         raise ExtraMissing(
             f"{scheme}:// is read by fsspec with {package}, which is not installed. "
