@@ -78,15 +78,16 @@ containers: $(BIN)/pip
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/docker-compose -f compose.yaml --profile '*' config -q
 
-# What the tests need and pip does not bring: a C compiler, for the library that simulates a crash, and a
-# browser.
+# What the tests need and pip does not bring: a C compiler, for the library that simulates a crash, a browser,
+# and what makes the certificate of an encrypted server.
 tools:
-	@missing="$$(command -v cc >/dev/null || echo gcc libc6-dev) $$(test -x /usr/bin/chromium || echo chromium)"; \
-	if [ -n "$${missing# }" ]; then \
+	@set -- $$(command -v cc >/dev/null || echo gcc libc6-dev) $$(test -x /usr/bin/chromium || echo chromium) \
+		$$(command -v openssl >/dev/null || echo openssl); \
+	if [ $$# -gt 0 ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; \
+			apt-get update -q && apt-get install -y -q --no-install-recommends "$$@"; \
 		else \
-			echo "The tests need more; as root on Debian: apt-get install $$missing" >&2; \
+			echo "The tests need more; as root on Debian: apt-get install $$*" >&2; \
 			exit 1; \
 		fi; \
 	fi

@@ -243,9 +243,6 @@ def test_copies_of_an_index_do_not_take_each_others_rows_for_their_own(
     assert "has no collection" in query_exactly(folder)
 
 
-@pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="openssl, which makes the certificate, is missing"
-)
 def test_an_encrypted_server_wants_the_token_and_its_authority(tmp_path: Path) -> None:
     _, folder = made_index(tmp_path)
     server = SecuredServer(tmp_path / "secured", "root:Hush-a-bye")
