@@ -83,8 +83,18 @@ def fuzz_worker(data: bytes) -> None:
     assert (kinds == b"HP") <= (pixels is not None), "the same bytes were decoded once and not twice"
     if kinds == b"HP" and pixels is not None:
         told = replies[1][5 + int.from_bytes(replies[1][1:5], "big") :]
-        assert told.startswith(pixels.tobytes())
+        assert told.startswith(pixels.tobytes()) or not is_steady(name, content), "other pixels were sent"
         assert len(told) == pixels.nbytes * (1 if tiling is None else 1 + len(tiling))
+
+
+def is_steady(name: bytes, content: bytes) -> bool:
+    """Whether the decoder gives the same pixels each time.
+
+    Of some damaged JPEGs within a TIFF, libjpeg shows what lay in memory before.
+    """
+    with as_in_a_worker():
+        seen = {decode(content, FRAMING, LIMITS, name=name)[1].tobytes() for _ in range(50)}
+    return len(seen) == 1
 
 
 def frames(stream: bytes) -> Iterator[bytes]:
