@@ -7,6 +7,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,10 @@ def _back(database: Database, table: sa.Table, before: int, reached: int) -> Ite
 def _page(
     database: Database, table: sa.Table, at: int, limit: int, *, down: bool = False
 ) -> list[Row] | None:
-    """Rows from id `at` upward or below it downward; None where they cannot be read."""
+    """Rows from id `at` upward or below it downward; None where they cannot be read.
+
+    Ids that do not go on from each other are damage as well: whoever goes by them would never come to an end.
+    """
     place: sa.ColumnElement[int] = sa.column("rowid")
     # Without types, so that a value that has become one of another kind is read as it is.
     columns = [place, *(sa.column(column.name) for column in table.columns)]
@@ -125,9 +129,12 @@ def _page(
     )
     try:
         with database.read() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            rows = [dict(row) for row in connection.execute(query).mappings()]
     except IndexDamaged:
         return None
+    ids = [at if down else at - 1, *(row["rowid"] for row in rows)]
+    steady = all(before > after if down else before < after for before, after in pairwise(ids))
+    return rows if steady else None
 
 
 def _has_header(database: Database) -> bool:
