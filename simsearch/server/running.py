@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import json
 import math
 import os
 import signal
@@ -16,8 +15,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from simsearch.errors import SimsearchError
-from simsearch.http.addresses import is_everywhere, is_loopback
+from simsearch.http.addresses import is_loopback
 from simsearch.http.config import ServerConfig
+from simsearch.http.program import address_of, announce, bound
 from simsearch.paths import existing_index
 from simsearch.report.names import visible
 from simsearch.server.metrics import missing
@@ -58,7 +58,8 @@ def serve(config: ServerConfig) -> int:
         except BaseException:
             service.close()
             raise
-        app = application(service, token, lambda: _tell(config, port))
+        where = address_of(config.host, port)
+        app = application(service, token, lambda: announce(where, as_json=config.json, quiet=config.quiet))
         return _run(listening, app, config, service.standing)
 
 
@@ -99,35 +100,17 @@ def _check_packages() -> None:
             raise missing(package) from exc
 
 
-def _tell(config: ServerConfig, port: int) -> None:
-    host = "127.0.0.1" if is_everywhere(config.host) else config.host
-    where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    if config.json:
-        print(json.dumps({"address": where}), flush=True)
-    else:
-        print(f"simsearch is at {where}" + ("" if config.quiet else " (Ctrl-C ends it)"), flush=True)
-
-
 def _listening(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises SimsearchError where none can."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named, since asyncio sets TCP_NODELAY only then: without it answers wait 40 ms for an acknowledgement.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if sys.platform != "win32":
-            # There it would take a port that another program listens at.
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(128)
+        return bound(host, port)
     except OSError as exc:
-        listening.close()
         taken = exc.errno == errno.EADDRINUSE
         reason = "another program listens there" if taken else exc.strerror or str(exc)
         raise SimsearchError(
             f"Nothing can be served at {host or 'this machine'}, port {port}: {reason}. Name another port "
             "with --port (0 takes any that is free), or another address of this machine with --host."
         ) from exc
-    return listening
 
 
 def _logging() -> dict[str, Any]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-import traceback
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +17,9 @@ from types import FrameType
 from typing import Any
 
 from simsearch.errors import SimsearchError
+from simsearch.http.program import address_of, announce, bound, in_words
 from simsearch.report.names import visible
-from simsearch.ui.serving import PUBLIC, SETTINGS, address_of, check_address, served, warning
+from simsearch.ui.serving import PUBLIC, SETTINGS, check_address, served, warning
 
 PORT, PORTS = 8501, 100
 # Seconds that answers on their way get when it is ended, and after which nothing is waited for.
@@ -47,17 +46,9 @@ def main() -> int:
     """Serve as the arguments of this process say; 0, 1 after an error, 128 and the signal that ended it."""
     wish = _wish()
     try:
-        return _serve(wish)
+        return in_words(lambda: _serve(wish), _note, debug=wish.debug)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except SimsearchError as exc:
-        _trace(wish)
-        _note(f"Error: {exc}")
-    except Exception as exc:
-        _trace(wish)
-        hint = "" if wish.debug else "; run again with --debug for the details"
-        _note(f"Error: {type(exc).__name__}: {exc} (this is a bug in simsearch{hint})")
-    return 1
 
 
 def _wish() -> Wish:
@@ -92,10 +83,7 @@ def _telling(address: str, port: int, wish: Wish) -> Callable[[], None]:
     def tell() -> None:
         if wish.public is not None:
             _note(warning(wish.public, port))
-        if wish.json:
-            print(json.dumps({"address": where}), flush=True)
-        else:
-            print(f"simsearch is at {where}" + ("" if wish.quiet else " (Ctrl-C ends it)"), flush=True)
+        announce(where, as_json=wish.json, quiet=wish.quiet)
         if wish.browse:
             threading.Thread(target=_open, args=(where,), daemon=True).start()
 
@@ -116,7 +104,7 @@ def _listening(address: str, port: int | None) -> socket.socket:
     ports = range(PORT, PORT + PORTS) if port is None else (port,)
     for number in ports:
         try:
-            return _bound(address, number)
+            return bound(address, number)
         except OSError as exc:
             taken = exc.errno in (errno.EADDRINUSE, errno.EACCES)
             if taken and number != ports[-1]:
@@ -131,23 +119,6 @@ def _listening(address: str, port: int | None) -> socket.socket:
                 "Name another port with --port, or another address of this machine."
             ) from exc
     raise SimsearchError(f"No port of {named} is free. Name one with --port.")
-
-
-def _bound(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    # Named, since asyncio sets TCP_NODELAY only then: without it answers wait 40 ms for an acknowledgement.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if sys.platform != "win32":
-            # There it would take a port that another program listens at.
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((address, port))
-        # From here on a browser waits for the answer, and is not turned away.
-        bound.listen(128)
-    except BaseException:
-        bound.close()
-        raise
-    return bound
 
 
 def _run(listening: socket.socket, settings: dict[str, Any], wish: Wish, started: Callable[[], None]) -> int:
@@ -193,11 +164,6 @@ def _run(listening: socket.socket, settings: dict[str, Any], wish: Wish, started
     if not server.started:
         raise SimsearchError("The server did not start; the lines above say why.")
     return 128 + ended[0] if ended else 0
-
-
-def _trace(wish: Wish) -> None:
-    if wish.debug:
-        traceback.print_exc()
 
 
 def _note(line: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from simsearch.errors import SimsearchError
 from simsearch.http.addresses import is_everywhere, is_loopback
+from simsearch.http.program import address_of
 
 if TYPE_CHECKING:
     from streamlit.starlette import App
@@ -127,13 +128,6 @@ def served(*, public: bool, started: Callable[[], None]) -> dict[str, Any]:
         "middleware": [Middleware(Guard, public=public)],
         "lifespan": life,
     }
-
-
-def address_of(host: str, port: int) -> str:
-    """What to type into a browser on this machine for a server that listens at `host`."""
-    if is_everywhere(host):
-        host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def warning(host: str, port: int) -> str:

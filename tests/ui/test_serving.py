@@ -21,9 +21,10 @@ import pytest
 from conftest import picture
 from PIL import Image
 
+from simsearch.http.program import address_of
 from simsearch.media.thumbs import SIDE, kept_digests
 from simsearch.ui import shared
-from simsearch.ui.serving import SETTINGS, address_of
+from simsearch.ui.serving import SETTINGS
 from simsearch.ui.shared import Library, library
 from ui.ground import (
     REPO,
