@@ -17,7 +17,7 @@ from simsearch.report.machine import to_json
 from simsearch.server.answering.library import Opened
 from simsearch.server.answering.service import Service
 from simsearch.server.api.described import refusals
-from simsearch.server.api.shapes import LARGEST_ID, PhotoShape
+from simsearch.server.api.shapes import LARGEST_ID
 from simsearch.server.failures import Refusal
 from simsearch.storage import catalog
 
@@ -31,7 +31,7 @@ def photos(service: Service) -> APIRouter:
     @router.get(
         "/v1/photos/{id}",
         summary="What is known of a photo",
-        responses={200: {"model": PhotoShape}, **refusals(404, 422)},
+        responses={200: {"model": PhotoFacts}, **refusals(404, 422)},
     )
     async def facts(id: Id) -> Response:
         """The same as `simsearch info PHOTO --json`: its file, size, date, copies and labels."""

@@ -19,12 +19,12 @@ from simsearch.server.answering.library import Framed, Opened
 from simsearch.server.answering.service import Service
 from simsearch.server.api.described import SENDING, refusals
 from simsearch.server.api.sending import Form, form_of, weights_of
-from simsearch.server.api.shapes import ResultShape, SentWish, Wish
+from simsearch.server.api.shapes import SentWish, Wish
 from simsearch.server.api.wishes import examples_of, name_of, options_of
 from simsearch.server.failures import Refusal
 
 FOUND: dict[int | str, dict[str, Any]] = {
-    200: {"model": list[ResultShape], "description": "One result; the same as `simsearch query --json`."}
+    200: {"model": list[QueryResult], "description": "One result; the same as `simsearch query --json`."}
 }
 
 

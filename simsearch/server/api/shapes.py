@@ -1,4 +1,4 @@
-"""What requests and answers look like, as pydantic checks and describes them."""
+"""What requests look like, as pydantic checks and describes them; answers are the records of the engine."""
 
 from __future__ import annotations
 
@@ -74,70 +74,6 @@ class Refused(BaseModel):
 
     error: str = Field(description="A word for programs.")
     message: str = Field(description="Words for people.")
-
-
-class HitShape(BaseModel):
-    """One answer, see `simsearch.records.Hit`."""
-
-    path: str
-    score: float
-    id: int
-    width: int
-    height: int
-    copies: list[str]
-    one_in: int | None
-    part: list[int] | None
-    points: int | None
-
-
-class ResultShape(BaseModel):
-    """The hits of one query, best first."""
-
-    query: str
-    hits: list[HitShape]
-
-
-class LabelShape(BaseModel):
-    """What a photo may show, and with what probability."""
-
-    name: str
-    probability: float
-
-
-class PhotoShape(BaseModel):
-    """What the index knows of a photo, see `simsearch info PHOTO --json`."""
-
-    path: str
-    id: int
-    width: int
-    height: int
-    format: str
-    bytes: int
-    taken_at: str | None
-    modified_at: str | None
-    sha256: str
-    copies: list[str]
-    state: Literal["unchanged", "changed", "missing"]
-    labels: list[LabelShape]
-    no_labels: str | None
-
-
-class IndexShape(BaseModel):
-    """What `simsearch info --json` says of the index; more fields may come."""
-
-    index: str
-    format: int
-    model: str
-    fallback: str | None
-    spec: str
-    dim: int
-    photos: int
-    files: int
-    vectors: int
-    skipped: int
-    bytes: int
-    view: dict[str, object]
-    roots: list[str]
 
 
 class StandingShape(BaseModel):

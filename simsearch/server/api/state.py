@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from simsearch.errors import SimsearchError
+from simsearch.records import IndexInfo
 from simsearch.report.machine import to_json
 from simsearch.server.answering.service import Service
 from simsearch.server.api.described import refusals
-from simsearch.server.api.shapes import IndexShape, StandingShape
+from simsearch.server.api.shapes import StandingShape
 from simsearch.server.failures import Refusal
 
 OK = StandingShape(status="ok")
@@ -21,7 +22,7 @@ def state(service: Service) -> APIRouter:
     @router.get(
         "/v1/index",
         summary="What is indexed",
-        responses={200: {"model": IndexShape}, **refusals()},
+        responses={200: {"model": IndexInfo}, **refusals()},
     )
     async def index() -> Response:
         """The same as `simsearch info --json`."""
