@@ -10,9 +10,9 @@ from simsearch.engine.index import Index
 from simsearch.engine.queries.examples import Example
 from simsearch.engine.queries.filters import PhotoFilter
 from simsearch.engine.queries.options import QueryOptions
-from simsearch.errors import QueryInvalid
+from simsearch.errors import QueryInvalid, SourceRefused
 from simsearch.http.config import ServerConfig
-from simsearch.paths import relative
+from simsearch.paths import canonical, is_url, relative
 from simsearch.server.api.shapes import Picture, Wish
 from simsearch.server.failures import Refusal
 from simsearch.storage import catalog
@@ -59,10 +59,12 @@ def _stored(picture: Picture) -> Stored:
 
 
 def _lexical(path: str) -> bytes | None:
-    """An absolute path without . and .., by its letters alone; None for what is none."""
+    """An absolute path without . and .., or a URL, by its letters alone; None for what is none."""
     try:
         raw = os.fsencode(path)
-    except UnicodeEncodeError:
+        if is_url(raw):
+            return canonical(raw)
+    except (UnicodeEncodeError, SourceRefused):
         return None
     if not os.path.isabs(raw) or b"\0" in raw:
         return None
