@@ -1,10 +1,19 @@
-"""Child processes as the kernel sees them, by /proc."""
+"""Child processes: the command line begun, and what runs as the kernel sees it, by /proc."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+
+def start(*args: str | os.PathLike[str]) -> subprocess.Popen[bytes]:
+    """The command line, begun; both of its streams are kept."""
+    command = [sys.executable, "-m", "simsearch", *map(os.fspath, args)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def workers_of(parent: int) -> list[int]:

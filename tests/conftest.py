@@ -103,6 +103,15 @@ def picture(seed: int, size: tuple[int, int] = (96, 72)) -> Image.Image:
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
+def small_pngs(folder: Path, numbers: range) -> Path:
+    """Photos in a folder that are quick to read: another picture for each number, none of them young."""
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        picture(number, (48, 40)).save(folder / f"{number:05d}.png", compress_level=1)
+    age(folder)
+    return folder
+
+
 @pytest.fixture
 def small_photos(tmp_path: Path) -> Callable[[int], Path]:
     """Makes a folder of n small distinct JPEGs in two subfolders."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import age, picture
+from conftest import age, picture, small_pngs
 from oracle import read_index
 
 from simsearch import Index, SimsearchError, find_duplicates, find_similar, index_folder
@@ -135,13 +135,13 @@ def test_copies_are_one_embedding_and_one_hit(small_photos: Maker, tmp_path: Pat
 @pytest.mark.parametrize("kind", ["exact", "ivf"])
 def test_views_with_a_tail_and_without_equal_brute_force(tmp_path: Path, kind: str) -> None:
     folder, index = tmp_path / "photos", tmp_path / "index"
-    fill(folder, range(1100))
+    small_pngs(folder, range(1100))
     run(folder, index)
     info = rebuild(index, view=kind, recall=1.0)
     assert (info.kind, info.tail) == (kind, 0)
     assert info.recall >= 0.99
     assert_equals_brute_force(index)
-    fill(folder, range(2000, 2040))
+    small_pngs(folder, range(2000, 2040))
     for i in range(0, 60):
         (folder / f"{i:05d}.png").unlink()
     assert counts(run(folder, index, prune=True)) == {
@@ -150,13 +150,6 @@ def test_views_with_a_tail_and_without_equal_brute_force(tmp_path: Path, kind: s
     with Index.open(index) as opened:
         assert opened.info().view.tail == (40 if kind == "ivf" else 0)
     assert_equals_brute_force(index)
-
-
-def fill(folder: Path, seeds: range) -> None:
-    folder.mkdir(exist_ok=True)
-    for seed in seeds:
-        picture(seed, (48, 40)).save(folder / f"{seed:05d}.png", compress_level=1)
-    age(folder)
 
 
 def test_a_missing_or_emptied_root_loses_nothing_even_with_prune(small_photos: Maker, tmp_path: Path) -> None:
@@ -361,7 +354,7 @@ def test_verify_finds_a_changed_row(small_photos: Maker, tmp_path: Path) -> None
 
 def test_a_lost_view_is_searched_exactly_and_built_again(tmp_path: Path) -> None:
     folder, index = tmp_path / "photos", tmp_path / "index"
-    fill(folder, range(1000))
+    small_pngs(folder, range(1000))
     run(folder, index)
     rebuild(index, view="ivf")
     [view] = (index / "views").glob("*.faiss")
@@ -399,10 +392,10 @@ def test_a_file_whose_disk_is_not_there_is_not_gone(tmp_path: Path) -> None:
 
 def test_a_root_that_vanishes_during_the_scan_loses_nothing(tmp_path: Path) -> None:
     folder, index = tmp_path / "photos", tmp_path / "index"
-    fill(folder, range(900, 920))
+    small_pngs(folder, range(900, 920))
     run(folder, index)
     # So many new files come first that the walk still waits for room when the disk goes.
-    fill(folder, range(300))
+    small_pngs(folder, range(300))
 
     def unplug(_: Progress) -> None:
         if folder.exists():

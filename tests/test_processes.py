@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from children import is_running, wait_for, workers_of
-from conftest import REPO, age, picture, simsearch
+from children import is_running, start, wait_for, workers_of
+from conftest import REPO, age, picture, simsearch, small_pngs
 from oracle import read_index
 
 from simsearch import Index
@@ -23,11 +23,6 @@ from simsearch.engine.ranking import Wanted
 
 Maker = Callable[[int], Path]
 LITE0 = ("--model", "efficientnet_lite0")
-
-
-def start(*args: str | os.PathLike[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "simsearch", *map(os.fspath, args)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def count(index: Path) -> int:
@@ -41,12 +36,7 @@ def count(index: Path) -> int:
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
     """1,500 small photos: some ten seconds of work, with several commits."""
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for i in range(1500):
-        picture(i, (48, 40)).save(folder / f"{i:05d}.png", compress_level=1)
-    age(folder)
-    return folder
+    return small_pngs(tmp_path / "many", range(1500))
 
 
 def test_queries_are_right_throughout_while_another_process_indexes(many: Path, tmp_path: Path) -> None:

@@ -33,8 +33,9 @@ from simsearch.engine.cluster import driver
 from simsearch.engine.cluster.claims import Claims
 from simsearch.engine.cluster.config import RayConfig
 from simsearch.engine.cluster.fleet import Posting
-from simsearch.engine.cluster.work import Crew, Orders, Told
+from simsearch.engine.cluster.work import Crew, Orders, Told, files_from_json, files_to_json
 from simsearch.engine.indexing import IndexingConfig
+from simsearch.engine.indexing.survey import Candidate
 from simsearch.engine.maintenance.verify import verify
 from simsearch.errors import IndexUnwritable
 from simsearch.models.choice import ModelChoice
@@ -69,15 +70,20 @@ class Here:
         return Posting(actors=1, nodes=1, cpus=1, card=False)
 
     def work(
-        self, orders: Orders, shards: Sequence[Sequence[bytes]], posting: Posting, known: NDArray[np.uint64]
+        self,
+        orders: Orders,
+        shards: Sequence[Sequence[Candidate]],
+        posting: Posting,
+        known: NDArray[np.uint64],
     ) -> Generator[Told, None, None]:
         claims, crew = Claims(known), Crew(Orders.from_json(orders.to_json()))
         refused = self.refuses if self._rounds == 0 else frozenset()
         self._rounds += 1
         with closing(crew._pool):
             for number in self.order(list(range(len(shards)))):
-                Here.read += shards[number]
-                told = crew.do(number, shards[number], lambda d, n: d not in refused and claims.claim(d, n))
+                files = files_from_json(files_to_json(shards[number]))
+                Here.read += [file.path for file in files]
+                told = crew.do(number, files, lambda d, n: d not in refused and claims.claim(d, n))
                 self.written(Path(orders.folder) / told.name)
                 yield told
 
@@ -93,7 +99,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> type[Here]:
     return Here
 
 
-def run(folder: Path, index: Path, *, ray: bool = True, tiles: bool = False) -> IndexReport:
+def run(folder: Path | str, index: Path, *, ray: bool = True, tiles: bool = False) -> IndexReport:
     config = IndexingConfig(
         choice=ModelChoice(model=LITE0) if not index.exists() else ModelChoice(),
         workers=1,

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from children import is_running, wait_for
-from conftest import age, picture, simsearch
+from children import is_running, start, wait_for
+from conftest import age, simsearch, small_pngs
 
 from cluster.ground import (
     EMBEDDED,
@@ -34,11 +34,6 @@ RAY = ("--engine", "ray", "--workers", "1")
 MODEL = ("--model", LITE0)
 # A busy machine took a minute to start the actors.
 PATIENCE = 300.0
-
-
-def start(*args: str | os.PathLike[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "simsearch", *map(os.fspath, args)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def descendants(pid: int) -> dict[int, bytes]:
@@ -76,10 +71,7 @@ def committed(index: Path) -> int:
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
     """600 small photos and copies of three of them, far apart."""
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for number in range(600):
-        picture(number, (48, 40)).save(folder / f"{number:05d}.png", compress_level=1)
+    folder = small_pngs(tmp_path / "many", range(600))
     for number in (1, 300, 599):
         (folder / f"z{number}.png").write_bytes((folder / f"{number:05d}.png").read_bytes())
     age(folder)

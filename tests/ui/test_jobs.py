@@ -15,7 +15,7 @@ from pathlib import Path
 import children
 import pytest
 from children import is_running, workers_of
-from conftest import REPO, age, picture
+from conftest import REPO, age, picture, small_pngs
 
 from simsearch import Index
 from simsearch.dedup.find import find_duplicates
@@ -50,11 +50,7 @@ def count(index: Path) -> int:
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """400 small photos, of which 256 are one commit."""
-    folder = tmp_path_factory.mktemp("many")
-    for i in range(MANY):
-        picture(i, (48, 40)).save(folder / f"{i:05d}.png", compress_level=1)
-    age(folder)
-    return folder
+    return small_pngs(tmp_path_factory.mktemp("many"), range(MANY))
 
 
 @pytest.fixture(scope="module")

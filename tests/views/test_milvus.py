@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
-import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import start
 from conftest import simsearch
 from life import Life
 from lite import MISSING, LiteServer, SecuredServer
@@ -93,18 +91,8 @@ def query_exactly(folder: Path) -> str:
 
 def test_many_processes_search_it_and_info_tells_where_it_is(folder: Path, server: LiteServer) -> None:
     truth = read_index(folder)
-    command = [
-        sys.executable,
-        "-m",
-        "simsearch",
-        "query",
-        "--id",
-        str(truth.ids[0]),
-        "-i",
-        str(folder),
-        "--json",
-    ]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    command = ("query", "--id", str(truth.ids[0]), "-i", folder, "--json")
+    started = [start(*command) for _ in range(3)]
     for process in started:
         out, err = process.communicate(timeout=300)
         assert (process.returncode, err) == (0, b"")
@@ -189,13 +177,12 @@ def test_a_feeding_that_is_killed_leaves_the_old_view_and_rows_that_the_next_one
 ) -> None:
     old, client = record_of(folder)["remote"]["name"], client_of(server)
     client.create_collection("of_somebody_else", dimension=4)
-    command = [sys.executable, "-m", "simsearch", "rebuild", "--view", server.address, "-i", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start("rebuild", "--view", server.address, "-i", folder)
     deadline = time.monotonic() + 120
     while len(client.list_collections()) < 3 and time.monotonic() < deadline:
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     assert len(client.list_collections()) == 3
     assert record_of(folder)["remote"]["name"] == old
     with Index.open(folder) as index:

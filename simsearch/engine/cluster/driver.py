@@ -137,9 +137,8 @@ class RayRun:
         orders = self._orders(posting)
         done: dict[int, str] = {}
         turn = 0
-        paths = [[candidate.path for candidate in shard] for shard in shards]
         told_before: set[str] = set()
-        with closing(fleet.work(orders, paths, posting, known)) as finished:
+        with closing(fleet.work(orders, shards, posting, known)) as finished:
             for told in finished:
                 for line in set(told.notes) - told_before:
                     self._ground.note(line)

@@ -25,9 +25,11 @@ from simsearch import errors
 from simsearch.engine.cluster.address import check_address, failed_in_the_middle, failed_to_begin
 from simsearch.engine.cluster.claims import Claims
 from simsearch.engine.cluster.config import LOCAL
-from simsearch.engine.cluster.work import Crew, Orders, Told, said_here
+from simsearch.engine.cluster.work import Crew, Orders, Told, files_from_json, files_to_json, said_here
+from simsearch.engine.indexing.survey import Candidate
 from simsearch.errors import ClusterFailed, DeviceUnavailable, SimsearchError
 from simsearch.models.runners import available_threads
+from simsearch.paths import text
 
 STORE_BYTES = 256 << 20
 """Object store of a cluster of our own: only names and counts travel through it."""
@@ -133,11 +135,11 @@ class Fleet:
     def work(
         self,
         orders: Orders,
-        shards: Sequence[Sequence[bytes]],
+        shards: Sequence[Sequence[Candidate]],
         posting: Posting,
         known: NDArray[np.uint64],
     ) -> Generator[Told, None, None]:
-        """Have the shards (paths) done; what is told of each, as they are done.
+        """Have the shards done; what is told of each, as they are done.
 
         `known` are digests of pictures that need no embedding: see `Claims`.
 
@@ -148,10 +150,7 @@ class Fleet:
 
         with _context(ray.data.DataContext):
             claims = ray.remote(num_cpus=0, max_restarts=ATTEMPTS)(Claims).remote(known)
-            items = [
-                {"number": number, "paths": json.dumps([os.fsdecode(path) for path in paths])}
-                for number, paths in enumerate(shards)
-            ]
+            items = [{"number": number, "files": files_to_json(files)} for number, files in enumerate(shards)]
             actors = min(posting.actors, len(shards))
             pool = ray.data.ActorPoolStrategy(
                 min_size=1,
@@ -187,18 +186,18 @@ class Actor:
         self._crew: Crew | None = None
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, list[str]]:
-        """A shard done: {number, paths} -> {told}, each an array of one."""
-        number, paths = int(batch["number"][0]), [os.fsencode(path) for path in json.loads(batch["paths"][0])]
+        """A shard done: {number, files} -> {told}, each an array of one."""
+        number, files = int(batch["number"][0]), files_from_json(batch["files"][0])
         try:
             if self._asked(self._claims.begin, 1, number) > ATTEMPTS:
                 raise ClusterFailed(
-                    f"The actors that read {os.fsdecode(paths[0])} and {len(paths) - 1} files after it died "
+                    f"The actors that read {text(files[0].path)} and {len(files) - 1} files after it died "
                     f"{ATTEMPTS} times (too little memory?). Try fewer CPUs an actor with --workers, or a "
                     "smaller --shard-size; what was committed is safe."
                 )
             if self._crew is None:
                 self._crew = Crew(Orders.from_json(self._orders))
-            told = asdict(self._crew.do(number, paths, self._claim))
+            told = asdict(self._crew.do(number, files, self._claim))
         except SimsearchError as exc:
             told = {"error": type(exc).__name__, "words": said_here(exc, self._orders)}
         return {"told": [json.dumps(told)]}

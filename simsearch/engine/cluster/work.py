@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,6 @@ from simsearch.spec import EmbeddingSpec
 from simsearch.storage.catalog import Root
 
 PATIENCE = 5.0
-_NOT_LOOKED_AT = FileStat(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,20 @@ class Orders:
         return cls(grids=None if grids is None else tuple((side, count) for side, count in grids), **told)
 
 
+def files_to_json(files: Sequence[Candidate]) -> str:
+    """The files of a shard as text: path and stat of each, as the driver's listing has them."""
+    return json.dumps([[os.fsdecode(file.path), *astuple(file.stat)] for file in files])
+
+
+def files_from_json(text: str) -> list[Candidate]:
+    """The files that `files_to_json` wrote.
+
+    What a listing said of an object is all that is known of it: nobody asks the store again.
+    """
+    told = json.loads(text)
+    return [Candidate(Root(0, os.fsencode(path)), b"", FileStat(*stat), None) for path, *stat in told]
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What an actor says of a shard that is written: its number and file, and lines for a person."""
@@ -104,7 +118,7 @@ class Crew:
         limits = DecodeLimits(max_pixels=orders.max_pixels)
         self._pool = DecodePool(orders.threads, spec.framing, tiling=tiling, limits=limits)
 
-    def do(self, number: int, paths: Sequence[bytes], claim: Callable[[bytes, int], bool]) -> Told:
+    def do(self, number: int, files: Sequence[Candidate], claim: Callable[[bytes, int], bool]) -> Told:
         """Read and embed the files of a shard and write it; `claim` says whether a digest is its to embed.
 
         Raises IndexUnwritable, and what `Embedder.embed` raises.
@@ -119,10 +133,9 @@ class Crew:
             for embedded in done:
                 found.update((entry.path, entry) for entry in _pictures(embedded))
 
-        wanted = [Candidate(Root(0, path), b"", _NOT_LOOKED_AT, None) for path in paths]
         with (
             EmbedAhead(self._embedder, orders.batch_size, self._labeller, lanes=self._lanes()) as ahead,
-            ReadAhead(wanted, self._pool, orders.threads, mine) as reading,
+            ReadAhead(files, self._pool, orders.threads, mine) as reading,
         ):
             for read in reading.results(PATIENCE):
                 if read is None:
@@ -133,7 +146,7 @@ class Crew:
                     found[read.candidate.path] = self._entry(read)
             enter(ahead.rest())
         name = f"{orders.read_ns:x}-{number:06d}{SUFFIX}"
-        entries = tuple(found[path] for path in paths)
+        entries = tuple(found[file.path] for file in files)
         self._write(name, Shard(orders.key, orders.read_ns, self._embedder.device, entries))
         notes, self._notes[:] = tuple(self._notes), []
         return Told(number, name, notes)

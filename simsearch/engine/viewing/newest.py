@@ -13,6 +13,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from simsearch.engine.snapshot import Snapshot
+from simsearch.engine.viewing.record import named_view
 from simsearch.errors import SimsearchError, ViewUnavailable
 from simsearch.storage import catalog
 from simsearch.storage.segments import SegmentStore
@@ -43,7 +44,7 @@ class Newest:
         with self._lock:
             known = self._snapshot
             if known is None or known.generation != generation or self._is_due(known):
-                return self._renewed(connection, known)
+                return self._renewed(connection, known, self._left_alone(connection, known))
             return known
 
     def used(self, connection: sa.Connection, use: Callable[[Snapshot], T]) -> T:
@@ -59,6 +60,12 @@ class Newest:
         with self._lock:
             return self._renewed(connection, self._snapshot, why)
 
+    def _left_alone(self, connection: sa.Connection, known: Snapshot | None) -> SimsearchError | None:
+        """What the server failed with a moment ago, where the view is still the same: commits are many."""
+        if known is None or self._is_due(known):
+            return None
+        return known.trouble if named_view(catalog.read_settings(connection)) == known.named else None
+
     def _is_due(self, known: Snapshot) -> bool:
         return known.trouble is not None and time.monotonic() - self._failed > AGAIN_S
 
@@ -67,7 +74,8 @@ class Newest:
     ) -> Snapshot:
         snapshot = Snapshot(connection, self._segments, self._folder, known, refused)
         if snapshot.trouble is not None:
-            self._failed = time.monotonic()
+            if known is None or snapshot.trouble is not known.trouble:
+                self._failed = time.monotonic()
             line = f"{snapshot.trouble} {remedy(snapshot, self._folder)}"
             if line != self._told:
                 logging.getLogger("simsearch").warning(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 from simsearch.engine.cluster.shards.format import PART, SUFFIX, Entry, Shard, read_shard
 from simsearch.engine.indexing.survey import Candidate
 from simsearch.errors import IndexUnwritable
+from simsearch.paths import is_source
 from simsearch.records import FileStat, NotAnImage, Unreadable
 
 NAME = "shards"
@@ -56,8 +57,8 @@ class ShardFolder:
             self._open = path, shard
         shard = self._open[1]
         entry = shard.entries[number]
-        if isinstance(entry.outcome, (Unreadable, NotAnImage)) or not _same(
-            entry.outcome.stat, candidate.stat
+        if isinstance(entry.outcome, (Unreadable, NotAnImage)) or not _is_as_read(
+            entry.outcome.stat, candidate
         ):
             return None
         return entry, shard.read_ns
@@ -90,6 +91,13 @@ def clear(folder: Path) -> None:
         folder.rmdir()
 
 
-def _same(then: FileStat, now: FileStat) -> bool:
-    """Whether a file has not changed; another node may number inodes and devices in its own way."""
+def _is_as_read(then: FileStat, candidate: Candidate) -> bool:
+    """Whether a file has not changed; another node may number inodes and devices in its own way.
+
+    Of objects and members of archives the "inode" is no number of a node: it alone tells other bytes of the
+    same size (an ETag, a CRC).
+    """
+    now = candidate.stat
+    if is_source(candidate.path) and then.inode != now.inode:
+        return False
     return (then.size, then.mtime_ns) == (now.size, now.mtime_ns)

@@ -1,0 +1,51 @@
+"""A server that failed is left alone for a while, however often somebody commits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made import made_index
+from oracle import read_index
+
+from simsearch import Index
+from simsearch.engine import snapshot
+from simsearch.engine.maintenance.remove import remove
+from simsearch.engine.maintenance.view import rebuild
+from simsearch.engine.viewing import newest
+from simsearch.errors import ViewUnavailable
+
+
+def test_commits_do_not_have_it_asked_again_and_a_new_view_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, folder = made_index(tmp_path)
+    rebuild(folder, view="ivf", recall=0.9)
+    asked: list[object] = []
+    load = snapshot.load_view
+
+    def fails(*named: object) -> None:
+        asked.append(named)
+        raise ViewUnavailable("It does not answer.")
+
+    def ask(index: Index) -> str:
+        truth = read_index(folder)
+        [hits] = index.search(truth.vectors[:1], k=5)
+        assert [hit.path for hit in hits] == [path for path, _ in truth.rank(truth.vectors[0], 5)]
+        return index.info().view.kind
+
+    monkeypatch.setattr(snapshot, "load_view", fails)
+    with Index.open(folder) as index:
+        assert ask(index) == "exact"
+        for number in range(3):
+            remove([photos / f"{number + 10:05d}.png"], folder, yes=True)
+            asked.clear()
+            assert ask(index) == "exact"
+            assert asked == []
+        monkeypatch.setattr(newest, "AGAIN_S", 0)
+        assert ask(index) == "exact"
+        assert asked
+        monkeypatch.setattr(newest, "AGAIN_S", 60)
+        monkeypatch.setattr(snapshot, "load_view", load)
+        rebuild(folder, view="ivf", recall=0.9)
+        assert ask(index) == "ivf"
