@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from simsearch import index_folder
 from simsearch.engine.exchange.export import export
 from simsearch.engine.exchange.importing import import_embeddings
 from simsearch.engine.exchange.origin import Origin
 from simsearch.engine.index import Index
 from simsearch.engine.indexing import IndexingConfig
+from simsearch.media.sources.archives.members import open_archive
 from simsearch.models.choice import ModelChoice
+from simsearch.records import FileStat
 from sources.ground import MODEL, jpeg
-from sources.test_archives import PHOTOS, put_zip, rows
+from sources.test_archives import PHOTOS, put_tar, put_zip, rows
 
 CONFIG = IndexingConfig(choice=ModelChoice(MODEL))
 
@@ -30,3 +34,14 @@ def test_an_import_puts_what_an_archive_holds_below_the_archive(tmp_path: Path) 
     assert rows(tmp_path / "again") == rows(tmp_path / "index")
     report = index_folder((), tmp_path / "again", CONFIG)
     assert (report.unchanged, report.gone, report.embedded) == (5, 0, 0)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_a_member_without_a_name_hides_no_other(suffix: str, tmp_path: Path) -> None:
+    pack = put_zip if suffix == "zip" else put_tar
+    archive = pack(tmp_path / f"p.{suffix}", {**PHOTOS, ".": b"x", "./": b"x", "c": b"a file and a folder"})
+    opened = open_archive(archive, bytes(archive), FileStat(0, 0, 0, 0))
+    assert [entry.relpath for entry in opened.entries()] == sorted([*map(str.encode, PHOTOS), b"c"])
+    assert [entry.relpath for entry in opened.entries(b"c")] == [b"", b"d/four.jpg"]
+    report = index_folder(archive, tmp_path / "index", CONFIG)
+    assert (report.added, report.ignored) == (4, 1)
