@@ -12,6 +12,7 @@ from simsearch.engine.exchange.importing import import_embeddings
 from simsearch.engine.exchange.origin import Origin
 from simsearch.engine.index import Index
 from simsearch.engine.indexing import IndexingConfig
+from simsearch.engine.maintenance.verify import verify
 from simsearch.media.sources.archives.members import open_archive
 from simsearch.models.choice import ModelChoice
 from simsearch.records import FileStat
@@ -45,3 +46,13 @@ def test_a_member_without_a_name_hides_no_other(suffix: str, tmp_path: Path) -> 
     assert [entry.relpath for entry in opened.entries(b"c")] == [b"", b"d/four.jpg"]
     report = index_folder(archive, tmp_path / "index", CONFIG)
     assert (report.added, report.ignored) == (4, 1)
+
+
+def test_an_emptied_folder_is_still_a_folder_that_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "x.jpg").write_bytes(jpeg(1))
+    index_folder(folder, tmp_path / "index", CONFIG)
+    (folder / "x.jpg").unlink()
+    [problem] = verify(tmp_path / "index", deep=True).problems
+    assert problem.file == str(folder / "x.jpg")
