@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from simsearch import index_folder
+from simsearch import find_leaks, index_folder
 from simsearch.engine.exchange.export import export
 from simsearch.engine.exchange.importing import import_embeddings
 from simsearch.engine.exchange.origin import Origin
 from simsearch.engine.index import Index
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.engine.maintenance.verify import verify
+from simsearch.errors import RootMissing, SimsearchError
 from simsearch.media.sources.archives.members import open_archive
 from simsearch.models.choice import ModelChoice
 from simsearch.records import FileStat
@@ -20,6 +21,44 @@ from sources.ground import MODEL, jpeg
 from sources.test_archives import PHOTOS, put_tar, put_zip, rows
 
 CONFIG = IndexingConfig(choice=ModelChoice(MODEL))
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_leaks_between_two_archives(
+    suffix: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIMSEARCH_MODEL", MODEL)
+    pack = put_zip if suffix == "zip" else put_tar
+    chelsea = (photos / "originals" / "chelsea.png").read_bytes()
+    mirrored = (photos / "mirrored" / "chelsea.jpg").read_bytes()
+    train = pack(tmp_path / f"train.{suffix}", {"0.png": chelsea, "1.jpg": jpeg(1)})
+    test = pack(tmp_path / f"test.{suffix}", {"a.jpg": jpeg(1), "b.jpg": mirrored, "c.jpg": jpeg(2)})
+    report = find_leaks(train, test)
+    assert {(leak.test, leak.level, leak.train) for leak in report.leaks} == {
+        (f"{test}/a.jpg", "bytes", f"{train}/1.jpg"),
+        (f"{test}/b.jpg", "near", f"{train}/0.png"),
+    }
+    assert (report.train_photos, report.test_photos) == (2, 3)
+
+
+def test_an_archive_in_a_folder_does_not_lie_in_it_for_leaks(tmp_path: Path) -> None:
+    folder, index = tmp_path / "data", tmp_path / "index"
+    folder.mkdir()
+    (folder / "x.jpg").write_bytes(jpeg(1))
+    archive = put_zip(folder / "test.zip", {"same.jpg": jpeg(1), "other.jpg": jpeg(2)})
+    index_folder(folder, index, CONFIG)
+    # The index of the folder knows nothing of the archive: what is in it must not pass for looked up.
+    for roots in ([], [archive]):
+        index_folder(roots, index, CONFIG)
+        report = find_leaks(folder, archive, index=index)
+        assert [(leak.test, leak.train) for leak in report.leaks] == [
+            (f"{archive}/same.jpg", str(folder / "x.jpg"))
+        ]
+        assert (report.train_photos, report.test_photos) == (1, 2)
+    with pytest.raises(SimsearchError, match="overlap"):
+        find_leaks(archive, f"{archive}/same.jpg", index=index)
+    with pytest.raises(RootMissing):
+        find_leaks(folder, tmp_path / "none.zip", index=index)
 
 
 def test_an_import_puts_what_an_archive_holds_below_the_archive(tmp_path: Path) -> None:
