@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from simsearch import find_leaks, index_folder
+from simsearch.dedup.grouping.keeper import KeeperPolicy
+from simsearch.dedup.grouping.scope import Scope
 from simsearch.engine.exchange.export import export
 from simsearch.engine.exchange.importing import import_embeddings
 from simsearch.engine.exchange.origin import Origin
 from simsearch.engine.index import Index
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.engine.maintenance.verify import verify
-from simsearch.errors import RootMissing, SimsearchError
+from simsearch.errors import NotIndexed, RootMissing, SimsearchError
 from simsearch.media.sources.archives.members import open_archive
 from simsearch.models.choice import ModelChoice
 from simsearch.records import FileStat
@@ -59,6 +61,18 @@ def test_an_archive_in_a_folder_does_not_lie_in_it_for_leaks(tmp_path: Path) -> 
         find_leaks(archive, f"{archive}/same.jpg", index=index)
     with pytest.raises(RootMissing):
         find_leaks(folder, tmp_path / "none.zip", index=index)
+
+
+def test_a_misspelt_folder_of_an_archive_is_refused(tmp_path: Path) -> None:
+    archive = put_zip(tmp_path / "p.zip", PHOTOS)
+    assert KeeperPolicy(prefer=(f"{archive}/a",)).prefer == (f"{archive}/a",)
+    for make in (
+        lambda name: KeeperPolicy(prefer=(name,)),
+        lambda name: KeeperPolicy(reference=(name,)),
+        lambda name: Scope(within=(name,)),
+    ):
+        with pytest.raises(NotIndexed, match=r"There is no .*misspelt"):
+            make(f"{archive}/misspelt")
 
 
 def test_an_import_puts_what_an_archive_holds_below_the_archive(tmp_path: Path) -> None:
