@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 
 import pytest
+from conftest import simsearch
 
 from simsearch import find_leaks, index_folder
 from simsearch.dedup.grouping.keeper import KeeperPolicy
@@ -18,8 +21,9 @@ from simsearch.engine.maintenance.verify import verify
 from simsearch.errors import NotIndexed, RootMissing, SimsearchError
 from simsearch.media.sources.archives.members import open_archive
 from simsearch.models.choice import ModelChoice
+from simsearch.quality.collection import pictures_of
 from simsearch.records import FileStat
-from sources.ground import MODEL, jpeg
+from sources.ground import MODEL, Web, jpeg
 from sources.test_archives import PHOTOS, put_tar, put_zip, rows
 
 CONFIG = IndexingConfig(choice=ModelChoice(MODEL))
@@ -109,3 +113,31 @@ def test_an_emptied_folder_is_still_a_folder_that_is_there(tmp_path: Path) -> No
     (folder / "x.jpg").unlink()
     [problem] = verify(tmp_path / "index", deep=True).problems
     assert problem.file == str(folder / "x.jpg")
+
+
+def test_classes_of_an_archive_are_named_like_those_of_its_folder(tmp_path: Path) -> None:
+    archive = put_zip(tmp_path / "p.zip", PHOTOS)
+    index_folder(archive, tmp_path / "index", CONFIG)
+    with Index.open(tmp_path / "index") as index:
+        assert pictures_of(index).base == bytes(archive)
+    index_folder(f"{archive}/b.jpg", tmp_path / "one", CONFIG)
+    with Index.open(tmp_path / "one") as index:
+        assert pictures_of(index).base == bytes(archive)
+
+
+def test_a_url_can_be_explained_and_stand_in_a_table(web: Web, tmp_path: Path) -> None:
+    web.files.update({f"/photos/{name}": jpeg(n) for n, name in enumerate(("a.jpg", "b.jpg", "c.jpg"))})
+    root, index = f"{web.url}/photos", tmp_path / "index"
+    index_folder(root, index, CONFIG)
+    with Index.open(index) as opened:
+        assert pictures_of(opened).base == root.encode()
+    run = simsearch("explain", f"{root}/a.jpg", f"{root}/b.jpg", "-i", index, "--json")
+    assert run.returncode == 0, run.stderr
+    assert [side["path"] for side in json.loads(run.stdout)["pictures"]] == [f"{root}/a.jpg", f"{root}/b.jpg"]
+    table = tmp_path / "truth.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [("path", "group"), (f"{root}/a.jpg", "x"), (f"{root}/b.jpg", "x"), (f"{root}/c.jpg", "y")]
+        )
+    run = simsearch("eval", "--truth", table, "-i", index, "--json")
+    assert run.returncode == 0, run.stderr
