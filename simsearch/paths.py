@@ -44,6 +44,12 @@ def canonical(path: AnyPath) -> bytes:
     return _as_listed(os.path.join(os.path.realpath(folder), name))
 
 
+def absolute(path: AnyPath) -> bytes:
+    """Like `canonical`, but a path of this machine keeps its links. Raises SourceRefused."""
+    raw = os.fsencode(path)
+    return canonical(raw) if is_source(raw) else os.path.abspath(raw)
+
+
 def is_url(path: bytes) -> bool:
     """Whether this is an object or a folder of a store or a web server, and no path of this machine."""
     return _URL.match(path) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +20,7 @@ from simsearch.errors import PhotoUnreadable
 from simsearch.framing import Fitting
 from simsearch.media.formats import MAX_PIXELS
 from simsearch.media.pool import DecodePool
-from simsearch.paths import AnyPath, canonical, is_source, text
+from simsearch.paths import AnyPath, absolute, text
 from simsearch.records import Decoded, Unreadable
 
 COPIES = ("near", "probably")
@@ -35,8 +34,7 @@ def compare(a: AnyPath, b: AnyPath) -> Comparison:
 
     Raises PhotoUnreadable, with the file and the reason.
     """
-    raw = [os.fsencode(path) for path in (a, b)]
-    names = [canonical(name) if is_source(name) else os.path.abspath(name) for name in raw]
+    names = [absolute(path) for path in (a, b)]
     classifier = shipped()
     cuts = cuts_of(classifier, None)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
 
 import numpy as np
 import sqlalchemy as sa
@@ -104,16 +104,17 @@ def _read(index: Index, snapshot: Snapshot, connection: sa.Connection) -> tuple[
         table,
         tuple(tuple(paths[content_id]) for content_id in contents),
         tuple(facts[content_id].sha256 for content_id in contents),
-        _base([root.path for root in catalog.read_roots(connection)]),
+        _base(connection),
         snapshot.middle(connection),
         snapshot.centred,
     )
 
 
-def _base(roots: list[bytes]) -> bytes:
-    folders = [root if os.path.isdir(root) else os.path.dirname(root) for root in roots]
-    try:
-        return os.path.commonpath(folders)
-    except ValueError:
-        # Roots on several drives.
-        return b""
+def _base(connection: sa.Connection) -> bytes:
+    """The deepest folder that holds all roots; commonpath would make one slash of the two of a URL."""
+    folders = [
+        root.path if catalog.file_at(connection, root.id, b"") is None else root.path.rpartition(b"/")[0]
+        for root in catalog.read_roots(connection)
+    ]
+    levels = zip(*(folder.split(b"/") for folder in folders), strict=False)
+    return b"/".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels))

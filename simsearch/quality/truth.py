@@ -13,7 +13,7 @@ import numpy as np
 
 from simsearch.engine.exchange.tables import read_table
 from simsearch.errors import EvalInvalid, SimsearchError
-from simsearch.paths import canonical, relative, text
+from simsearch.paths import canonical, is_url, relative, text
 from simsearch.quality.collection import Pictures
 from simsearch.quality.records import HALVES, EvalOptions
 from simsearch.views.base import Ids
@@ -168,7 +168,8 @@ def _by_table(table: Path, pictures: Pictures, note: Callable[[str], None]) -> G
         if "group" not in row:
             columns = ", ".join(key for key in row if key != "copies")
             raise SimsearchError(f"{table} has no column called group, only {columns}.")
-        path = canonical(os.path.join(folder, os.fsencode(row["path"])))
+        named = os.fsencode(row["path"])
+        path = canonical(named if is_url(named) else os.path.join(folder, named))
         groups.setdefault(path, set()).update({row["group"]} if row["group"] else ())
     _check_known(table, list(groups), pictures, note)
     known = {path: frozenset(names) for path, names in groups.items()}

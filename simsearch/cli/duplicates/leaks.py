@@ -72,8 +72,9 @@ def command(
 ) -> None:
     """Find the pictures of TEST that are in TRAIN too, edited or not; exits with 3 when there are any.
 
-    TRAIN and TEST are folders or indexes. Only copies count for --max; what is probably a copy is listed to
-    be looked at. Of pictures that could not be read nothing is known: with --strict they count too.
+    TRAIN and TEST are folders, archives, URLs or indexes. Only copies count for --max; what is probably a
+    copy is listed to be looked at. Of pictures that could not be read nothing is known: with --strict they
+    count too.
     """
     form = form_of(form, common)
     reach = "exact" if exact else "near"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from simsearch.errors import NotIndexed
+from simsearch.media.sources.walk import trouble
 from simsearch.paths import canonical, is_source, is_source_root, relative, text
 
 
@@ -17,9 +18,11 @@ def places(named: Iterable[str], purpose: str) -> tuple[str, ...]:
     """
     found = []
     for name in named:
-        if not is_source_root(os.fsencode(name)) and not os.path.lexists(name):
+        place = canonical(name)
+        there = trouble(place) is None if is_source_root(place) else os.path.lexists(name)
+        if not there:
             raise NotIndexed(f"There is no {name} ({purpose}). Check the spelling, or mount its disk.")
-        found.append(text(canonical(name)))
+        found.append(text(place))
     return tuple(found)
 
 

@@ -15,7 +15,7 @@ from simsearch.engine.index import Index
 from simsearch.engine.indexing import index_folder
 from simsearch.engine.indexing.config import IndexingConfig
 from simsearch.errors import IndexMismatch, IndexMissing, RootMissing, SimsearchError
-from simsearch.paths import DATABASE, canonical, existing_index, relative, resolve_index, text
+from simsearch.paths import DATABASE, canonical, covers, existing_index, is_source_root, resolve_index, text
 from simsearch.records import Progress, Skipped
 from simsearch.storage import catalog
 from simsearch.storage.lock import WriterLock
@@ -70,12 +70,14 @@ class PictureSet:
             return [root.path for root in catalog.read_roots(connection)]
 
     def _counts(self, path: str) -> bool:
-        return self.below is None or relative(os.fsencode(path), self.below) is not None
+        return self.below is None or covers(self.below, os.fsencode(path))
 
 
 @contextmanager
 def opened(first: Given, second: Given, asking: Asking) -> Iterator[tuple[PictureSet, PictureSet]]:
     """Two sets of pictures, each given as a folder of photos or as an index (its name or its folder).
+
+    What works like a folder is one: an archive, a bucket, a folder of a web server; see docs/sources.md.
 
     A folder with a database in it is an index; a name that is a folder here means that folder. A folder that
     lies in `asking.index` is looked up there. Any other gets an index of its own in the user's cache folder,
@@ -115,13 +117,15 @@ def opened(first: Given, second: Given, asking: Asking) -> Iterator[tuple[Pictur
 
 
 def _folder_of(given: Given) -> bytes | None:
-    """The absolute path of a folder of photos; None for an index."""
+    """The absolute path of a folder of photos, or of what is like one; None for an index."""
+    if is_source_root(os.fsencode(given)):
+        return canonical(given)
     if os.path.isdir(given) and not os.path.exists(os.path.join(given, DATABASE)):
         return canonical(given)
     if os.path.isdir(given) or (resolve_index(given) / DATABASE).exists():
         return None
     kind = "is a file" if os.path.exists(given) else "is neither a folder nor an index"
-    raise RootMissing(f"{os.fspath(given)} {kind}. Name a folder of photos or an index.")
+    raise RootMissing(f"{os.fspath(given)} {kind}. Name a folder of photos, an archive or an index.")
 
 
 def _whole(stack: ExitStack, given: Given) -> PictureSet:
@@ -144,7 +148,7 @@ def _holds(shared: Index, folder: bytes, other: PictureSet | None) -> bool:
         return False
     with shared.database.read() as connection:
         roots = [root.path for root in catalog.read_roots(connection)]
-    return any(relative(folder, root) is not None for root in roots)
+    return any(covers(root, folder) for root in roots)
 
 
 def _own(stack: ExitStack, folder: bytes, like: Index | None, asking: Asking) -> PictureSet:
@@ -180,7 +184,7 @@ def _refuse_overlap(sets: list[list[bytes]], names: tuple[str, str]) -> None:
         return
     for one in sets[0]:
         for other in sets[1]:
-            if relative(one, other) is not None or relative(other, one) is not None:
+            if covers(other, one) or covers(one, other):
                 raise SimsearchError(
                     f"{names[0]} and {names[1]} overlap: {text(max(one, other, key=len))} lies in both, and "
                     "every picture in it would be found. Name two sets of pictures that lie apart."

@@ -21,7 +21,7 @@ from simsearch.framing import Framing
 from simsearch.media.pool import DecodePool
 from simsearch.models.embedder import Embedder
 from simsearch.models.runners import available_threads
-from simsearch.paths import fold, relative, resolve_index, text
+from simsearch.paths import covers, fold, relative, resolve_index, text
 from simsearch.records import Decoded, FileStat, ImportReport, Known, Outcome, Skipped, Unreadable
 from simsearch.spec import NAMED, EmbeddingSpec
 from simsearch.storage import catalog, writer
@@ -173,10 +173,9 @@ class _Import:
         with self.index.database.read() as connection:
             roots = catalog.read_roots(connection)
         for root in roots:
-            inside = relative(path, root.path)
-            if inside is not None:
-                return root, inside
-        folder = next(f for f in self.folders if relative(path, f) is not None)
+            if covers(root.path, path):
+                return root, relative(path, root.path) or b""
+        folder = next(f for f in self.folders if covers(f, path))
         # A new root may take in others, whose files must not wait under the old number meanwhile.
         self._commit()
         with self.index.database.write() as connection:

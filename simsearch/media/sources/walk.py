@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from typing import Literal
 
 from simsearch.errors import SourceUnreachable
@@ -43,6 +43,8 @@ def scan(
 
 def root_state(root: bytes) -> Literal["ok", "missing", "empty"]:
     """Whether a root is there, see `simsearch.media.scan.root_state`; a store is asked for it."""
+    if not is_source_root(root):
+        return folders.root_state(root)
     return "ok" if trouble(root) is None else "missing"
 
 
@@ -100,7 +102,7 @@ def _entries(place: bytes) -> Iterator[Entry]:
         single = None if store.web else store.info(place)
         yield from [single] if single is not None and not single.folder else []
         return
-    yield from _with_stats(place, _chain(one, found))
+    yield from _with_stats(place, chain([one], found))
 
 
 def _with_stats(place: bytes, entries: Iterator[Entry]) -> Iterator[Entry]:
@@ -128,11 +130,6 @@ def _with_stats(place: bytes, entries: Iterator[Entry]) -> Iterator[Entry]:
                 yield from page
             else:
                 yield from threads.map(asked, page)
-
-
-def _chain(one: Entry, others: Iterator[Entry]) -> Iterator[Entry]:
-    yield one
-    yield from others
 
 
 def _kept(

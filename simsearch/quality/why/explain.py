@@ -19,7 +19,7 @@ from simsearch.media.decode import DecodeLimits
 from simsearch.media.pool import DecodePool
 from simsearch.models.attention.geometry import looked_at
 from simsearch.models.choice import ModelChoice, resolve
-from simsearch.paths import AnyPath, text
+from simsearch.paths import AnyPath, absolute, text
 from simsearch.quality.why.records import Explanation, Side
 from simsearch.quality.why.regions import strongest
 from simsearch.records import Decoded, Unreadable
@@ -125,12 +125,8 @@ def decoded(
 ) -> tuple[Decoded, Decoded]:
     """Both files, decoded in processes of their own. Raises PhotoUnreadable with the file and the reason."""
     with DecodePool(2, framing, limits=limits) as pool, ThreadPoolExecutor(2) as beside:
-        one, other = (beside.submit(_read, pool, _absolute(name)) for name in files)
+        one, other = (beside.submit(_read, pool, absolute(name)) for name in files)
         return one.result(), other.result()
-
-
-def _absolute(name: AnyPath) -> bytes:
-    return os.path.abspath(os.fsencode(name))
 
 
 def _read(pool: DecodePool, name: bytes) -> Decoded:
@@ -146,4 +142,4 @@ def _read(pool: DecodePool, name: bytes) -> Decoded:
 def _side(name: AnyPath, picture: Decoded, cells: Floats, framing: Framing) -> Side:
     size = (picture.facts.width, picture.facts.height)
     area = looked_at(size, framing)
-    return Side(text(_absolute(name)), *size, area, cells, strongest(cells, area, size))
+    return Side(text(absolute(name)), *size, area, cells, strongest(cells, area, size))

@@ -53,18 +53,17 @@ class Archive:
     """An archive that is open: its members by name. Its methods may be called from any thread.
 
     A name is only a name: it is spelt so that it leads nowhere as a path (`..` becomes `%2E%2E`). Of members
-    of one name the last counts, as for zip and tar themselves. Links and devices are no members.
+    of one name the last counts, as for zip and tar themselves. Links, devices and what has no name of its own
+    (`.`) are no members.
     """
 
     def __init__(self, members: dict[bytes, _Member]) -> None:
-        self._members = members
+        self._members = {name: member for name, member in members.items() if name}
 
     def entries(self, below: bytes = b"") -> list[Entry]:
         """The members at or below a name inside (empty for all), by their names below it, in their order."""
-        if below in self._members:
-            return [Entry(b"", self._members[below].stat)]
         prefix = below + b"/" if below else b""
-        names = sorted(name for name in self._members if name.startswith(prefix))
+        names = sorted(name for name in self._members if name == below or name.startswith(prefix))
         return [Entry(name[len(prefix) :], self._members[name].stat) for name in names]
 
     def stat(self, name: bytes) -> FileStat:
