@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from made import ENOUGH, made_index
@@ -18,6 +19,7 @@ from simsearch.engine.ranking import Wanted
 from simsearch.engine.search import QueryOptions, Searcher
 from simsearch.views.faiss_view import FaissView, HnswView, IvfView
 from simsearch.views.training import even_places, learn_transform
+from simsearch.views.tuning import RERANKED
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,13 @@ def test_a_graph_refuses_a_filter_that_it_would_fail(made: Made) -> None:
     view = HnswView.build(made.blocks, ROWS, recall=0.9)
     with pytest.raises(SimsearchError, match="cannot search among some"):
         view.search(made.queries, 10, made.ids[:50])
+
+
+def test_for_a_recall_of_1_a_view_searches_as_hard_as_it_can(made: Made) -> None:
+    view = IvfView.build(made.blocks, ROWS, recall=1.0)
+    assert view.setting.reranked == RERANKED[-1]
+    assert view.setting.nprobe == faiss.downcast_index(view._index.index).nlist
+    assert made.recall(view) >= made.recall(IvfView.build(made.blocks, ROWS, recall=0.99))
 
 
 def test_main_directions_are_those_of_the_covariance(made: Made) -> None:

@@ -56,6 +56,9 @@ def tune(
 ) -> Setting:
     """The cheapest setting whose lower 95 % bound of recall@10 reaches `wanted`, else the best one.
 
+    Of several that are best it is the one that searches hardest. So it is for 1.0: a sample without a miss
+    does not show that there are none.
+
     `search(nprobe, k)` gives the candidates of the held-out queries whose true neighbours are `truth`.
     One search at the largest k gives every smaller number of re-ranked rows. An effort that costs more
     than the best setting so far is not tried.
@@ -69,10 +72,10 @@ def tune(
         for reranked in [r for r in RERANKED if r <= effort.most]:
             recall, error = recall_at_10(truth, found, reranked)
             setting = Setting(effort.nprobe, reranked, recall)
-            if recall > fallback.recall:
+            if recall >= fallback.recall:
                 fallback = setting
             cost = effort.cost + reranked
-            if recall - BOUND * error >= wanted and (best is None or cost < best[0]):
+            if wanted < 1.0 and recall - BOUND * error >= wanted and (best is None or cost < best[0]):
                 best = cost, setting
     return best[1] if best else fallback
 

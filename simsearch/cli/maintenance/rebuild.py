@@ -33,8 +33,8 @@ class _View(click.Choice[str]):
     default="auto",
     show_default=True,
     help="exact compares every photo, ivf is quicker for many, hnsw somewhat quicker still for five times "
-    "the memory; auto is exact up to 20,000 vectors, then ivf. milvus:// feeds a Milvus server, whose token "
-    "is in $SIMSEARCH_MILVUS_TOKEN.",
+    "the memory; auto is exact up to 20,000 vectors and for --recall 1, else ivf. milvus:// feeds a Milvus "
+    "server, whose token is in $SIMSEARCH_MILVUS_TOKEN.",
 )
 @click.option(
     "--recall",

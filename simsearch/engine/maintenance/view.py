@@ -78,8 +78,9 @@ def rebuild(
     Args:
         view: "exact" (no view: every row is compared), "ivf", "hnsw" (quicker, five times the memory), the
             address of a Milvus server (see `MilvusAddress`), or "auto": exact up to 20,000 vectors (a photo
-            has one, with tiles several), ivf beyond.
-        recall: the recall@10 that an approximate view is tuned to, on held-out rows.
+            has one, with tiles several) and for a recall of 1, ivf beyond.
+        recall: the recall@10 that an approximate view is tuned to, on held-out rows. No such view is sure
+            to find everything: for 1 it searches as hard as it can.
         robust: search harder than that, for queries that are unlike the collection.
         center: whether queries score by centred vectors unless they say otherwise; None leaves it as it is.
 
@@ -154,7 +155,8 @@ def build_view(index: Index, wish: Wish, note: Note) -> None:
         photos = catalog.count(connection, "photos")
         tiling = tiling_of(catalog.read_settings(connection))
     each = 1 if tiling is None else 1 + len(tiling)
-    if wish.kind == "exact" or (wish.kind == "auto" and photos * each <= EXACT_UP_TO):
+    suits_exact = photos * each <= EXACT_UP_TO or wish.recall == 1.0
+    if wish.kind == "exact" or (wish.kind == "auto" and suits_exact):
         if wish.robust:
             note("Every photo is compared: there is nothing that --robust could make better.")
         _adopt(index, None, note)
