@@ -139,17 +139,18 @@ def assert_answers(index: Path, kind: str) -> None:
         assert_equals_brute_force(index)
         return
     truth, found = read_index(index), []
+    queries = truth.vectors[::18]
     with Index.open(index) as opened:
-        for row in range(0, len(truth.ids), 18):
-            score_of = dict(truth.rank(truth.vectors[row], len(truth.ids)))
-            everything, best = (opened.search(truth.vectors[row], k)[0] for k in (len(score_of), 7))
-            assert len(best) == 7
-            for hits in (everything, best):
-                scores = [hit.score for hit in hits]
-                assert scores == sorted(scores, reverse=True)
-                assert scores == pytest.approx([score_of[hit.path] for hit in hits], abs=1e-6)
-            assert {hit.path for hit in everything} == set(score_of)
-            found.append(len({hit.path for hit in best} & set(list(score_of)[:7])) / 7)
+        of_all, of_best = (opened.search(queries, k) for k in (len(truth.ids), 7))
+    for query, everything, best in zip(queries, of_all, of_best, strict=True):
+        score_of = dict(truth.rank(query, len(truth.ids)))
+        assert len(best) == 7
+        for hits in (everything, best):
+            scores = [hit.score for hit in hits]
+            assert scores == sorted(scores, reverse=True)
+            assert scores == pytest.approx([score_of[hit.path] for hit in hits], abs=1e-6)
+        assert {hit.path for hit in everything} == set(score_of)
+        found.append(len({hit.path for hit in best} & set(list(score_of)[:7])) / 7)
     assert np.mean(found) >= 0.99
 
 
