@@ -63,7 +63,7 @@ def running(*args: str | Path, **options: Any) -> Iterator[subprocess.Popen[byte
 
 
 def finished(child: subprocess.Popen[bytes]) -> tuple[int, str]:
-    _, stderr = child.communicate(timeout=120)
+    _, stderr = child.communicate(timeout=600)
     return child.returncode, stderr.decode()
 
 
@@ -91,7 +91,7 @@ def test_a_disk_that_fills_up_at_every_stage(tmp_path: Path, faults: Faults) -> 
         text=True,
         env={**os.environ, "PYTHONPATH": paths},
         check=False,
-        timeout=1200,
+        timeout=3600,
     )
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)
