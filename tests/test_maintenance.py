@@ -211,7 +211,7 @@ def test_readers_see_no_error_while_photos_go_and_come_and_are_compacted(
     for reader in readers:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "ready\n"
-    for _ in range(6):
+    for _ in range(3):
         (folder / "a").rename(away)
         run((), index, prune=True, yes=True)
         compact(index)
