@@ -13,10 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("SIMSEARCH_SHARED", REPO.parent / "shared")).resolve()
+
+# The same examples in each run, however slow the machine is; others by --hypothesis-profile=default.
+settings.register_profile(
+    "steady", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -139,6 +146,6 @@ def simsearch(
         input=input,
         capture_output=True,
         env={**os.environ, **env},
-        timeout=300,
+        timeout=900,
         check=False,
     )

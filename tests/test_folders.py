@@ -87,7 +87,7 @@ for name in sys.argv[1:]:
 def watched(folder: Path, index: Path, **env: str) -> Run:
     """Index a folder in a process of its own, and look at the memory of its whole tree every 50 ms."""
     command = [sys.executable, "-m", "simsearch", "index", str(folder), "-i", str(index), "--model", LITE0]
-    until, peak, pipe = time.monotonic() + 300, 0, subprocess.PIPE
+    until, peak, pipe = time.monotonic() + 1200, 0, subprocess.PIPE
     with subprocess.Popen([*command, "--json"], stdout=pipe, stderr=pipe, env=os.environ | env) as child:
         while True:
             try:
@@ -136,7 +136,7 @@ def whole_files(files: list[Path]) -> set[Path]:
     said: list[bytes] = []
     while left := files[len(said) :]:
         command = [sys.executable, "-W", "ignore", "-c", ORACLE, *map(str, left)]
-        done = subprocess.run(command, capture_output=True, timeout=600, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=1800, check=False)
         said += [*done.stdout.split(), b"no"][: len(left)]
     return {p for p, s in zip(files, said, strict=True) if s == b"whole" and p.name not in FILLED_UP}
 

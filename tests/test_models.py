@@ -101,7 +101,7 @@ def by_torch(weights: str) -> Embedder:
 
 def python(code: str, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=600, check=False
     )
 
 
@@ -284,7 +284,7 @@ def test_onnxruntime_reports_nothing_to_its_maker(lite: Embedder, tmp_path: Path
     environment = {name: value for name, value in os.environ.items() if name not in quiet}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     subprocess.run(
-        [sys.executable, "-c", code, str(graph_path(lite.spec))], env=environment, timeout=120, check=True
+        [sys.executable, "-c", code, str(graph_path(lite.spec))], env=environment, timeout=600, check=True
     )
     assert list(tmp_path.rglob("*")) == []
 
@@ -355,7 +355,7 @@ def test_processes_that_store_one_graph_at_once_end_well(lite: Embedder, tmp_pat
         for _ in range(3)
     ]
     for child in children:
-        _, errors = child.communicate(timeout=120)
+        _, errors = child.communicate(timeout=600)
         assert (child.returncode, errors) == (0, b"")
     assert os.listdir(target.parent) == ["shared.onnx"]
     assert read_graph(target, lite.spec) == source.read_bytes()

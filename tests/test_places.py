@@ -60,7 +60,7 @@ def restricted(
         cwd=REPO,
         env={**os.environ, "XDG_CACHE_HOME": str(home), "XDG_DATA_HOME": str(home), **(more or {})},
         capture_output=True,
-        timeout=300,
+        timeout=900,
         check=False,
         preexec_fn=without_privileges,
     )

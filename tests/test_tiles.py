@@ -380,7 +380,7 @@ def test_kill_9_leaves_what_was_committed_and_the_next_run_goes_on(tmp_path: Pat
     if begun:
         index_folder(photos, index, IndexingConfig(LITE0))
     child = subprocess.Popen([sys.executable, "-c", CHILD, photos, index])
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until and tiled_photos(index) < 2:
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
@@ -473,12 +473,26 @@ def queries_for(parts: list[Part]) -> Vectors:
 
 
 def check_answers(folder: Path, *, exact: bool) -> None:
-    """Every way to ask, against NumPy over all parts; an approximate view may miss some far down."""
+    """Every way to ask, against NumPy over all parts; an approximate view may miss two in a hundred."""
     parts = read_parts(folder)
     queries = queries_for(parts)
     every = [best_by_hand(parts, query) for query in queries]
     rule = {path for part in parts for path in part.paths if path.startswith("/photos/1/")}
     chosen = np.unique([part.content for part in parts if part.paths[0] in rule])
+    shares: list[bool] = []
+
+    def like(hits: list[Row], rows: list[tuple[float, str, str]], k: int, least: float = -2) -> None:
+        """Hits are the best `k` of all rows in their order, as far as they score at least so much."""
+        best = as_boxes([row for row in rows if row[0] >= least][:k], SIZE)
+        if exact:
+            assert hits == best
+            return
+        scores = [hit[0] for hit in hits]
+        assert scores == sorted(scores, reverse=True)  # type: ignore[type-var]
+        assert len({hit[1] for hit in hits}) == len(hits) <= k
+        assert len(hits) == len(best) or least > -2
+        shares.extend(row in hits for row in best)
+
     with Index.open(folder) as index:
         assert len(index) == len({part.content for part in parts})
 
@@ -486,11 +500,11 @@ def check_answers(folder: Path, *, exact: bool) -> None:
             return map(as_rows, index.rank(queries, Wanted(**options)))  # type: ignore[arg-type]
 
         for rows, hits in zip(every, asked(k=7), strict=True):
-            assert hits == as_boxes(rows[:7], SIZE)
+            like(hits, rows, 7)
         everything = zip(every, asked(k=1000), strict=True)
         assert all(hits == as_boxes(rows, SIZE) for rows, hits in everything)
         for rows, hits in zip(every, asked(k=9, min_score=0.5), strict=True):
-            assert hits == as_boxes([row for row in rows if row[0] >= 0.5][:9], SIZE)
+            like(hits, rows, 9, least=0.5)
         # A picture whose best part is too close is no hit by a lesser part.
         for rows, hits in zip(every, asked(k=9, max_score=0.4) if exact else (), strict=exact):
             assert hits == as_boxes([row for row in rows if row[0] <= 0.4][:9], SIZE)
@@ -511,10 +525,11 @@ def check_answers(folder: Path, *, exact: bool) -> None:
             vector = next(p.vector for p in parts if p.id == part.content)
             rows = best_by_hand(parts, vector, without=part.paths[0])
             page = searcher.search_vector(vector, QueryOptions(k=4, offset=3), own=part.paths)
-            assert as_rows(page) == as_boxes(rows[3:7], SIZE)
+            like(as_rows(page), rows[3:], 4)
             own = searcher.search_vector(vector, QueryOptions(k=1, include_self=True), own=part.paths)
             assert [(hit.path, hit.part, hit.id) for hit in own] == [(part.paths[0], None, part.content)]
             assert own[0].score == pytest.approx(1.0, abs=1e-6)
+    assert exact or np.mean(shares) >= 0.98
 
 
 @pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])

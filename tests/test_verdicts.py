@@ -278,7 +278,7 @@ def test_an_answer_that_comes_while_a_file_is_mended_is_in_the_new_one(
     assert mended is not None
     assert mended.kept == left
     [child] = children
-    assert child.wait(60) == 0
+    assert child.wait(300) == 0
     assert len(sets(index)) == left + 1
     assert 5000 in numbers(index)
     assert problems(index) == ()

@@ -157,22 +157,28 @@ def test_few_allowed_pictures_are_ranked_exactly_whatever_the_view(tmp_path: Pat
 @pytest.mark.parametrize("kind", ["exact", "ivf", "hnsw"])
 def test_centred_scores_are_those_of_vectors_less_the_shrunken_mean(tmp_path: Path, kind: str) -> None:
     _, folder = made_index(tmp_path)
-    info = rebuild(folder, view=kind, recall=0.99, center=True)
+    info = rebuild(folder, view=kind, recall=1.0, center=True)
     assert info.center
     truth = read_index(folder)
     mean = truth.vectors.mean(axis=0) * (ENOUGH / (ENOUGH + 30))
     moved = truth.vectors - mean
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+    found, nearest = [], []
     with Searcher(folder) as searcher:
-        for own in range(10):
+        for own in range(20):
             expected = moved @ moved[own]
-            best = [n for n in np.argsort(-expected, kind="stable") if n != own][:5]
+            best = [truth.ids[n] for n in np.argsort(-expected, kind="stable") if n != own][:5]
             hits = searcher.query_id(truth.ids[own], QueryOptions(k=5)).hits
-            assert [hit.id for hit in hits] == [truth.ids[n] for n in best]
-            assert [hit.score for hit in hits] == pytest.approx(expected[best], abs=1e-5)
+            assert len(hits) == 5
+            places = [truth.ids.index(hit.id) for hit in hits]
+            assert [hit.score for hit in hits] == pytest.approx(expected[places], abs=1e-5)
+            found += [number in [hit.id for hit in hits] for number in best]
             plain = searcher.query_id(truth.ids[own], QueryOptions(k=5, center=False)).hits
             scores = truth.vectors @ truth.vectors[own]
-            assert plain[0].score == pytest.approx(np.sort(scores)[-2], abs=1e-6)
+            nearest.append(plain[0].score == pytest.approx(np.sort(scores)[-2], abs=1e-6))
+    # Of the hundred that are nearest an approximate view may miss three.
+    assert np.mean(found) >= (1.0 if kind == "exact" else 0.97)
+    assert np.mean(nearest) >= (1.0 if kind == "exact" else 0.9)
     assert not rebuild(folder, view=kind, center=False).center
 
 

@@ -275,7 +275,7 @@ class Handler(BaseHTTPRequestHandler):
         self.asked.append(self.path)
         kind = self.path.rpartition("/")[2]
         if kind == "deaf":
-            self.release.wait(20)
+            self.release.wait(120)
         if kind == "absent":
             return self.send_error(404)
         body = b"<html>Please log in</html>" if kind == "wrong" else BODY
@@ -299,7 +299,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2] if half else body)
         if kind == "stall":
             self.wfile.flush()
-            self.release.wait(20)
+            self.release.wait(120)
 
     def log_message(self, *args: Any) -> None:
         """Nothing on the terminal."""
@@ -341,16 +341,18 @@ def test_a_download_lands_in_torchvisions_cache(server: ThreadingHTTPServer, tor
         ("cut", "400000"),
         ("too-long", "ended after 800000 of 800005 bytes|800000"),
         ("too-short", "another file, whose SHA-256 begins with"),
-        ("drip", r"only \d+ bytes arrived in 1.5 s"),
+        ("drip", r"only \d+ bytes arrived in 6 s"),
     ],
 )
 def test_a_bad_download_ends_soon_and_gets_no_name(
     kind: str, reason: str, server: ThreadingHTTPServer, torch_home: Path
 ) -> None:
     started = time.monotonic()
+    # Two seconds are longer than a busy machine holds up an answer, or the next drop.
+    seconds = 2.0 if kind in ("deaf", "stall", "drip") else 30.0
     with pytest.raises(WeightsMissing, match=reason) as caught:
-        fetch(record_at(server, kind), seconds=0.5)
-    assert time.monotonic() - started < 8
+        fetch(record_at(server, kind), seconds=seconds)
+    assert time.monotonic() - started < 60
     assert "--weights FILE" in str(caught.value)
     assert str(torch_home) in str(caught.value)
     # What had come is kept where more of it may come; what is another file is not.
@@ -361,7 +363,7 @@ def test_a_bad_download_ends_soon_and_gets_no_name(
 def test_a_cut_download_goes_on_where_it_ended(server: ThreadingHTTPServer, torch_home: Path) -> None:
     for _ in range(2):
         with pytest.raises(WeightsMissing, match="after"):
-            fetch(record_at(server, "cut"), seconds=0.5)
+            fetch(record_at(server, "cut"), seconds=30.0)
     # Half of 800,000 bytes, then half of the other half.
     assert (torch_home / "r.pth.part").stat().st_size == 600_000
     steps: list[tuple[int, int | None]] = []
@@ -406,21 +408,21 @@ def test_no_server_at_all(server: ThreadingHTTPServer, torch_home: Path) -> None
     server.shutdown()
     server.server_close()
     with pytest.raises(WeightsMissing, match="refused"):
-        fetch(record, seconds=0.5)
+        fetch(record, seconds=30.0)
 
 
 def test_a_name_that_is_never_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
     def silent(*args: Any, **kwargs: Any) -> Any:
-        release.wait(20)
+        release.wait(120)
         raise OSError("too late")
 
     monkeypatch.setattr("socket.getaddrinfo", silent)
     started = time.monotonic()
     with pytest.raises(WeightsMissing, match=r"no answer within 0\.2 s"):
         fetch(replace(RECORD, url="http://weights.invalid/r.pth"), seconds=0.2)
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 60
     release.set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -298,7 +299,9 @@ def test_a_node_that_does_not_see_the_folder_of_shards_is_named(here: type[Here]
         return numbers
 
     here.order = staticmethod(unmounted)
-    with pytest.raises(IndexUnwritable, match=f"The node {gethostname()} cannot write .*--shard-dir"):
+    with pytest.raises(
+        IndexUnwritable, match=f"The node {re.escape(gethostname())} cannot write .*--shard-dir"
+    ):
         run(folder, index)
     sound(index)
     here.order = staticmethod(list)

@@ -432,7 +432,7 @@ def test_an_interrupt_keeps_what_was_answered(own: Path) -> None:
         while told.count(b"q quit [s]: ") < 2:
             told += os.read(process.stderr.fileno(), 4096)
         process.send_signal(signal.SIGINT)
-        out, told = process.communicate(timeout=60)
+        out, told = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, b"")
     assert told.decode().splitlines()[-2].startswith("1 answer kept; ")
     assert told.endswith(b"Interrupted.\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import atheris
 
-RSS_MB, SECONDS_AN_INPUT = 4096, 25
+RSS_MB, SECONDS_AN_INPUT = 4096, 100
 ADDRESS_SPACE = 3 << 30
 
 

@@ -23,7 +23,7 @@ from simsearch.engine.exchange.origin import Origin
 
 REPO = Path(__file__).resolve().parents[2]
 LITE0 = "efficientnet_lite0"
-# A server that a test forgot must not outlive the tests by much.
+# A server that never says that it is ready is ended; it may serve as long as a test asks it.
 LONGEST_S = 600
 
 
@@ -50,10 +50,10 @@ class Server:
         return int(self.address.rpartition(":")[2])
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.address, timeout=60, **options)
+        return httpx.Client(base_url=self.address, timeout=120, **options)
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=120)
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -76,6 +76,7 @@ def served(*arguments: str | Path, **environment: str) -> Iterator[Server]:
     try:
         assert child.stdout is not None
         line = child.stdout.readline().strip()
+        late.cancel()
         assert line, child.communicate()[1]
         yield Server(child, line.split()[3], line)
     finally:

@@ -34,13 +34,13 @@ def test_the_table_is_of_the_medians_of_rates_and_of_all_times() -> None:
 
 def test_clients_ask_until_their_time_is_over(small: Path) -> None:
     with served("-i", small, "--rate", "0") as server:
-        line = [sys.executable, "-m", "benchmarks.serve.clients", server.address, "stored", "3", "0.5", "4"]
-        done = subprocess.run(line, cwd=REPO, capture_output=True, text=True, timeout=60, check=True)
+        line = [sys.executable, "-m", "benchmarks.serve.clients", server.address, "stored", "3", "2", "4"]
+        done = subprocess.run(line, cwd=REPO, capture_output=True, text=True, timeout=300, check=True)
         told = json.loads(done.stdout)
         with server.client() as client:
             figures = client.get("/metrics").text
     assert told["failed"] == 0
     assert len(told["times"]) >= 3
-    assert told["seconds"] >= 0.5
+    assert told["seconds"] >= 2
     count = f'simsearch_requests_total{{route="/v1/query/indexed",status="200"}} {len(told["times"])}.0'
     assert count in figures

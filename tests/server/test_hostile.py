@@ -275,20 +275,22 @@ def test_ten_thousand_hostile_requests(collection: tuple[Path, Path], faults: Ca
         first, last = looks[:third], looks[-third:]
         grown = statistics.median(size for size, _ in last) - statistics.median(size for size, _ in first)
         assert grown < STEADY, [size >> 20 for size, _ in looks]
-        assert max(files for _, files in last) <= max(files for _, files in first) + 8
+        # How many connections a look meets is chance; what is never closed would grow from look to look.
+        more = statistics.median(files for _, files in last) - statistics.median(files for _, files in first)
+        assert more <= 8
         with server.client() as client:
             answer = client.post("/v1/query/indexed", json={"plus": [{"id": 1}], "k": 3})
             assert len(ids(answer.json())) == 3
         print(sorted(counts.items()), f"{grown / 2**20:.1f} MiB")
         server.child.terminate()
-        assert server.child.communicate(timeout=60) == ("", "")
+        assert server.child.communicate(timeout=300) == ("", "")
         assert server.child.returncode == 0
     told = sum(count for (_, status), count in counts.items() if status >= 400)
     faults("serve: hostile requests", tried=REQUESTS, told=told)
 
 
 def wait_until_ready(server: Server) -> None:
-    late = time.monotonic() + 120
+    late = time.monotonic() + 300
     while time.monotonic() < late:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         connection.request("GET", "/readyz")

@@ -101,7 +101,7 @@ def test_with_a_token_nothing_is_answered_without_it(guarded: Server) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "photos.example", ""])
 def test_another_address_without_a_token_is_refused(host: str, small: Path) -> None:
     done = subprocess.run(
-        command("-i", small, "--port", "0", "--host", host), capture_output=True, text=True, timeout=60
+        command("-i", small, "--port", "0", "--host", host), capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "so a token is needed" in done.stderr
@@ -111,7 +111,7 @@ def test_another_address_without_a_token_is_refused(host: str, small: Path) -> N
 def test_a_token_that_is_none_is_refused(told: str, small: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(told)
     line = command("-i", small, "--port", "0", "--token-file", tmp_path / "token")
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("Error: The token in ")
     if told:
@@ -145,7 +145,7 @@ def test_other_pages_of_a_browser_get_nothing(headers: dict[str, str], client: h
 def test_it_listens_where_it_says_and_says_so(server: Server, small: Path) -> None:
     assert server.line == f"simsearch is at http://127.0.0.1:{server.port} (Ctrl-C ends it)"
     done = subprocess.run(
-        command("-i", small, "--port", server.port), capture_output=True, text=True, timeout=60
+        command("-i", small, "--port", server.port), capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "another program listens there" in done.stderr
@@ -274,16 +274,19 @@ def test_a_disk_without_room_is_507(small: Path, tmp_path: Path) -> None:
 
 
 def test_who_asks_too_often_is_told_when_to_ask_again(small: Path) -> None:
-    with served("-i", small, "--rate", "0.1") as server, server.client() as client:
+    with served("-i", small, "--rate", "0.01") as server, server.client() as client:
         assert client.post("/v1/query/indexed", json=ASKED).status_code == 200
         answer = client.post("/v1/query/indexed", json=ASKED)
         refused(answer, 429, "too_often")
-        assert 1 <= int(answer.headers["retry-after"]) <= 10
+        assert 1 <= int(answer.headers["retry-after"]) <= 100
         assert {client.get("/healthz").status_code for _ in range(5)} == {200}
 
 
 def test_a_full_server_says_so_at_once_and_goes_on(small: Path) -> None:
-    with served("-i", small, "--concurrency", "1") as server, server.client() as client:
+    with (
+        served("-i", small, "--concurrency", "1", "--pause", "300", "--timeout", "300") as server,
+        server.client() as client,
+    ):
         with server.connect() as slow:
             slow.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
             wait_for(lambda: client.post("/v1/query/indexed", json=ASKED).status_code == 503)
@@ -295,7 +298,7 @@ def test_a_full_server_says_so_at_once_and_goes_on(small: Path) -> None:
 
 
 def test_what_comes_too_slowly_is_cut(small: Path) -> None:
-    with served("-i", small, "--pause", "0.5", "--timeout", "2") as server:
+    with served("-i", small, "--pause", "1") as server:
         # Nothing at all, half a head, a second half of a head after an answer: the connection is closed.
         for first in (
             b"",
@@ -311,20 +314,29 @@ def test_what_comes_too_slowly_is_cut(small: Path) -> None:
             connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n--x")
             status, told = answer_on(connection)
             assert (status, told["error"]) == (408, "too_slow")
-        # A body that trickles: each byte in time, all of it not.
+        wait_for(lambda: _is_ready(server))
+    # A body that trickles: each byte in time, all of it not.
+    with served("-i", small, "--pause", "300", "--timeout", "2") as server:
         with server.connect() as connection, contextlib.suppress(ConnectionError):
             connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n" + part("image", b"")[:-2])
             trickle = threading.Thread(target=_trickle, args=(connection,), daemon=True)
             trickle.start()
             status, told = answer_on(connection)
             assert (status, told["error"]) == (504, "out_of_time")
-        with server.client() as client:
-            assert client.get("/readyz").status_code == 200
+        assert _is_ready(server)
+
+
+def _is_ready(server: Server) -> bool:
+    """Whether it says so; on a busy machine this request itself may be too slow for a hasty server."""
+    with contextlib.suppress(httpx.TransportError), server.client() as client:
+        return client.get("/readyz").status_code == 200
+    return False
 
 
 def _trickle(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        for _ in range(100):
+        # Fewer bytes than were announced, for longer than it is waited for.
+        for _ in range(900):
             connection.sendall(b"x")
             time.sleep(0.1)
 
@@ -367,7 +379,9 @@ def test_figures_have_labels_of_the_server_alone(client: httpx.Client) -> None:
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_once_what_was_taken_in_is_answered(sign: signal.Signals, small: Path) -> None:
     body = part("image", (small.parent / "photos" / "1.jpg").read_bytes()) + b"--x--\r\n"
-    with served("-i", small) as server, server.connect() as idle:
+    # No pause of a slow machine may end what is held open here.
+    patient = ("--pause", "300", "--timeout", "300")
+    with served("-i", small, *patient) as server, server.connect() as idle:
         with server.client() as client:
             client.post(
                 "/v1/query", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"}
@@ -377,13 +391,15 @@ def test_a_signal_ends_it_once_what_was_taken_in_is_answered(sign: signal.Signal
         with server.connect() as connection:
             head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
             connection.sendall(head + body[:500])
-            time.sleep(0.3)
+            with server.client() as client:
+                # That one, and the one that asks.
+                wait_for(lambda: "simsearch_running 2.0" in client.get("/metrics").text)
             server.child.send_signal(sign)
             wait_for(lambda: _refuses(server.port))
             connection.sendall(body[500:])
             status, [found] = answer_on(connection)
             assert (status, found["hits"][0]["score"]) == (200, 1.0)
-        out, err = server.child.communicate(timeout=30)
+        out, err = server.child.communicate(timeout=300)
         assert (server.child.returncode, out, err) == (0, "", "")
         wait_for(lambda: not any(is_running(pid) for pid in workers))
         assert idle.recv(1) == b""
@@ -399,7 +415,7 @@ def _refuses(port: int) -> bool:
 
 def test_an_index_that_is_missing_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
-        command("-i", tmp_path / "none", "--port", "0"), capture_output=True, text=True, timeout=60
+        command("-i", tmp_path / "none", "--port", "0"), capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(f"Error: There is no index at {tmp_path}/none.")
@@ -425,7 +441,7 @@ def test_without_a_package_of_the_extra_one_line_says_what_to_install(
         [sys.executable, "-c", code, config],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": str(REPO)},
     )
     assert done.returncode == 1
@@ -493,7 +509,7 @@ def test_an_index_that_goes_is_503_and_another_in_its_place_is_opened(tmp_path: 
         assert client.get("/readyz").status_code == 200
         assert client.get("/v1/index").json()["photos"] == 3
         server.child.send_signal(signal.SIGTERM)
-        assert server.child.communicate(timeout=30)[1] == ""
+        assert server.child.communicate(timeout=300)[1] == ""
 
 
 def test_an_index_of_another_network_in_its_place(small: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Slow:
     def __call__(self, items: Sequence[int]) -> Sequence[int | Exception]:
         self.batches.append(list(items))
         self.began.release()
-        assert self.go.acquire(timeout=30)
+        assert self.go.acquire(timeout=120)
         return [ValueError(str(item)) if item < 0 else item * 10 for item in items]
 
 
@@ -33,19 +33,19 @@ def test_the_first_waits_for_nothing_and_what_comes_meanwhile_is_gathered() -> N
     work, sizes = Slow(), list[int]()
     batcher = Batcher[int, int]("test", work, 3, sizes.append)
     first = batcher.submit(1)
-    assert work.began.acquire(timeout=30)
+    assert work.began.acquire(timeout=120)
     assert work.batches == [[1]]
     later: list[Future[int]] = [batcher.submit(number) for number in (2, -3, 4, 5)]
     assert batcher.waiting == 4
     # One who goes away while it waits is not asked for.
     assert later[2].cancel()
     work.go.release(9)
-    assert first.result(30) == 10
-    assert later[0].result(30) == 20
+    assert first.result(120) == 10
+    assert later[0].result(120) == 20
     with pytest.raises(ValueError, match="-3"):
-        later[1].result(30)
-    assert later[3].result(30) == 50
-    batcher.close(30)
+        later[1].result(120)
+    assert later[3].result(120) == 50
+    batcher.close(120)
     assert work.batches == [[1], [2, -3, 5]]
     assert sizes == [1, 3]
 
@@ -55,7 +55,7 @@ def test_no_more_than_so_many_at_once_and_all_are_answered_at_the_end() -> None:
     batcher = Batcher[int, int]("test", work, 2, lambda _: None)
     futures = [batcher.submit(number) for number in range(1, 6)]
     work.go.release(9)
-    batcher.close(30)
+    batcher.close(120)
     assert [future.result(0) for future in futures] == [10, 20, 30, 40, 50]
     assert max(map(len, work.batches)) <= 2
 
@@ -66,9 +66,9 @@ def test_work_that_breaks_is_the_error_of_all_and_the_next_are_answered() -> Non
 
     batcher = Batcher[int, int]("test", work, 1, lambda _: None)
     with pytest.raises(ZeroDivisionError):
-        batcher.submit(0).result(30)
-    assert batcher.submit(1).result(30) == 1
-    batcher.close(30)
+        batcher.submit(0).result(120)
+    assert batcher.submit(1).result(120) == 1
+    batcher.close(120)
 
 
 def test_a_bucket_holds_two_seconds_and_fills_as_time_goes() -> None:

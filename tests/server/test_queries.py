@@ -77,7 +77,8 @@ def test_a_picture_that_is_indexed_finds_itself_when_it_is_sent(
 ) -> None:
     photo = collection[0] / "originals" / "coffee.png"
     [found] = sent(client, photo.read_bytes(), k=3)
-    assert (found["hits"][0]["path"], found["hits"][0]["score"]) == (str(photo), 1.0)
+    assert found["hits"][0]["path"] == str(photo)
+    assert found["hits"][0]["score"] == pytest.approx(1.0, abs=1e-5)
     assert ids(indexed(client, {"path": str(photo)}, k=3, include_self=True)) == ids([found])
 
 
@@ -276,7 +277,7 @@ def test_the_example_of_the_manual_runs(real: Server, collection: Collection, tm
     [example] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "new.jpg").write_bytes(turned(collection[0] / "originals" / "coffee.png"))
     line = [sys.executable, "-c", example, real.address, "new.jpg"]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     *hits, more = done.stdout.splitlines()
     assert [bool(re.fullmatch(r"-?\d\.\d{3} /.*", line)) for line in hits] == [True] * 5

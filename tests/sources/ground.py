@@ -52,10 +52,10 @@ class S3:
         while not (line := self._process.stdout.readline()).strip().isdigit():
             assert line, "the S3 server does not start"
         self.port = int(line)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while True:
             try:
-                urllib.request.urlopen(self.url, timeout=5).close()
+                urllib.request.urlopen(self.url, timeout=60).close()
                 return
             except OSError:
                 assert time.monotonic() < until, "the S3 server does not start"
@@ -172,7 +172,7 @@ class Web:
             handler.wfile.write(data[: len(data) // 2] if wrong in ("cuts", "stalls") else data)
             handler.wfile.flush()
             if wrong == "stalls":
-                self.stop.wait(120)
+                self.stop.wait(600)
             while wrong == "never ends" and not self.stop.is_set():
                 handler.wfile.write(bytes(1 << 20))
         except OSError:

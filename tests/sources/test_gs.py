@@ -90,7 +90,7 @@ def test_a_bucket_of_google(google: Google, tmp_path: Path, temporary: Path) -> 
         "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{google.server.server_port}",
         "FSSPEC_GS_TOKEN": "anon",
         "FSSPEC_GCS_TOKEN": "anon",
-        **patient(5, temporary),
+        **patient(60, temporary),
     }
 
     def index(*args: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Bucket:
         self.client.put_object(Bucket=self.name, Key=key, Body=data)
 
     def run(self, *args: str | Path, **env: str) -> subprocess.CompletedProcess[bytes]:
-        more = {**self.s3.env, **patient(5, self.temporary), **env}
+        more = {**self.s3.env, **patient(60, self.temporary), **env}
         return simsearch(*args, "-i", self.index, **more)
 
     def index_(self, *args: str, **env: str) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def test_a_bucket_gives_what_a_folder_and_a_shard_give(bucket: Bucket, tmp_path:
         ids = {photo.sha256: photo.id for photo in one.photos()}
         photos = list(two.photos())
         first = one.vectors([ids[photo.sha256] for photo in photos])
-        np.testing.assert_allclose(first, two.vectors([photo.id for photo in photos]), atol=1e-6)
+        np.testing.assert_allclose(first, two.vectors([photo.id for photo in photos]), atol=1e-5)
     # Each picture is embedded once, wherever else it turns up.
     told = bucket.index_(f"s3://{bucket.name}", f"s3://{bucket.name}/shards/*.zip")
     assert counts(told, "added", "embedded") == (8, 0)
@@ -183,8 +183,8 @@ def test_permanent_reasons_are_kept(bucket: Bucket) -> None:
     assert bucket.s3.asked("GET", f"/{bucket.name}/cut.jpg") == before
 
 
-def begin(bucket: Bucket, *args: str) -> subprocess.Popen[bytes]:
-    env = {**os.environ, **bucket.s3.env, **patient(5, bucket.temporary)}
+def begin(bucket: Bucket, *args: str, seconds: float = 60) -> subprocess.Popen[bytes]:
+    env = {**os.environ, **bucket.s3.env, **patient(seconds, bucket.temporary)}
     command = [sys.executable, "-m", "simsearch", "index", *args, "-i", os.fspath(bucket.index), "--json"]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -224,11 +224,11 @@ def test_a_server_that_stops_in_the_middle(how: signal.Signals, tmp_path: Path, 
         bucket = Bucket(s3, "middle", tmp_path / "index", temporary)
         for number in range(150):
             bucket.put(f"{number:04d}.jpg", jpeg(number))
-        process = begin(bucket, "s3://middle", "--model", MODEL)
+        process = begin(bucket, "s3://middle", "--model", MODEL, seconds=5)
         until_fetched(bucket, 40, process)
         assert s3._process is not None
         s3._process.send_signal(how)
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=900)
         assert b"Traceback" not in err
         if how is signal.SIGKILL:
             s3._process.wait()

@@ -97,7 +97,7 @@ def model(index: Path, command: Sequence[str]) -> Sequence[str]:
 def simsearch(*words: str) -> subprocess.CompletedProcess[str]:
     """The command line."""
     command = [sys.executable, "-m", "simsearch", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
 
 
 if __name__ == "__main__":

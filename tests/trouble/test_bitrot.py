@@ -191,9 +191,9 @@ def stand(index: Path, photos: Path) -> Base:
 
 @pytest.fixture(scope="module")
 def viewed(tmp_path_factory: pytest.TempPathFactory) -> Base:
-    """An index that is searched by an approximate view."""
+    """An index that is searched by an approximate view, as hard as it can: mended, all rows are compared."""
     photos, index = made_index(tmp_path_factory.mktemp("viewed"))
-    rebuild(index, view="ivf")
+    rebuild(index, view="ivf", recall=1.0)
     return stand(index, photos)
 
 

@@ -128,7 +128,7 @@ def race(*commands: Sequence[str | os.PathLike[str]]) -> list[tuple[int, bytes]]
         assert child.stdin is not None
         child.stdin.write(b"\n")
         child.stdin.flush()
-    ended = [child.communicate(timeout=120) for child in children]
+    ended = [child.communicate(timeout=600) for child in children]
     return [(child.returncode, stderr) for child, (_, stderr) in zip(children, ended, strict=True)]
 
 
@@ -208,7 +208,9 @@ def stop(connection):
     if seen == at:
         os.kill(os.getpid(), signal.SIGSTOP)
 database.next_generation = stop
-config = IndexingConfig(choice=ModelChoice(model="efficientnet_lite0"), batch_size=8, commit_photos=16)
+config = IndexingConfig(
+    choice=ModelChoice(model="efficientnet_lite0"), batch_size=8, commit_photos=16, commit_seconds=1e6
+)
 print(index_folder(sys.argv[1], sys.argv[2], config).embedded, flush=True)
 """
 # The first writes make the index, name its weights and its root, and say that labels are kept; the fifth
@@ -231,7 +233,7 @@ def stopped_writer(photos: Path, index: Path, at: int = SECOND_COMMIT, **env: st
 def go_on(child: Child) -> bytes:
     """What a stopped child still has to say."""
     child.send_signal(signal.SIGCONT)
-    out, stderr = child.communicate(timeout=60)
+    out, stderr = child.communicate(timeout=300)
     assert child.returncode == 0, stderr
     return out
 
@@ -241,7 +243,6 @@ def test_nobody_waits_for_a_writer_that_is_stopped_in_a_commit(small_photos: Mak
     with stopped_writer(photos, index) as child:
         truth = read_index(index)
         assert len(truth.ids) == 16
-        began = time.monotonic()
         reads: tuple[tuple[str | os.PathLike[str], ...], ...] = (
             ("query", truth.paths[0][0], "-k", "3", "--include-self", "-i", index, "--json"),
             ("info", "-i", index, "--json"),
@@ -249,11 +250,12 @@ def test_nobody_waits_for_a_writer_that_is_stopped_in_a_commit(small_photos: Mak
         )
         answers = []
         for read in reads:
+            began = time.monotonic()
             done = simsearch(*read)
+            # Waiting for the lock of the database would take 30 s.
+            assert time.monotonic() - began < 29
             assert done.returncode == 0, done.stderr
             answers.append(json.loads(done.stdout))
-        # Waiting for the lock of the database would take 30 s each.
-        assert time.monotonic() - began < 25
         [[query], info, checked] = answers
         expected = [path for path, _ in truth.rank(truth.vectors[0], 3)]
         assert [hit["path"] for hit in query["hits"]] == expected
@@ -306,11 +308,11 @@ def read_beside(child: Child, index: Path) -> bool:
         waits = is_closing(index)
         reading = pool.submit(closest_of_all, index)
         if not waits:
-            found, truth = reading.result(20), read_index(index)
+            found, truth = reading.result(29), read_index(index)
             assert found == [path for path, _ in truth.rank(truth.vectors[0], 100)]
             assert is_stopped(child)
         go_on(child)
-        assert not waits or len(reading.result(60)) == 40
+        assert not waits or len(reading.result(300)) == 40
     return waits
 
 
@@ -452,7 +454,7 @@ def reading_processes(made: Made, queries: Path, work: Path) -> Iterator[list[An
         yield answers
         stop.touch()
         for reader in readers:
-            _, stderr = reader.communicate(timeout=60)
+            _, stderr = reader.communicate(timeout=300)
             assert reader.returncode == 0, stderr
     finally:
         for reader in readers:
@@ -511,7 +513,7 @@ def threads_of(steps: Sequence[Callable[[], None]]) -> Iterator[list[BaseExcepti
     finally:
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(300)
     assert not any(thread.is_alive() for thread in threads)
     if failures:
         raise failures[0]
@@ -553,7 +555,7 @@ def test_an_approximate_search_for_very_many_ends(made: Made) -> None:
     made.write("rebuild", "--view", "ivf", "--recall", "0.5")
     child = start(MANY, made.index)
     try:
-        out, stderr = child.communicate(timeout=30)
+        out, stderr = child.communicate(timeout=300)
     finally:
         child.kill()
         child.communicate()
@@ -622,7 +624,7 @@ sys.exit(run(sys.argv[1:]))
 
 def write_small(*command: str | os.PathLike[str]) -> None:
     child = start(SMALL_SEGMENTS, *command, "-q")
-    _, stderr = child.communicate(timeout=120)
+    _, stderr = child.communicate(timeout=600)
     assert child.returncode == 0, stderr
 
 
@@ -668,8 +670,7 @@ def test_threads_let_go_of_segments_while_others_open_them(tmp_path: Path) -> No
 
 def close_under_threads(made: Made) -> tuple[int, list[str]]:
     """How many calls were answered after an index was closed under its threads, and what others were told."""
-    truth, told = made.states[-1], list[str]()
-    answered = count()
+    truth, told, answered = made.states[-1], list[str](), list[bool]()
     closed = threading.Event()
     opened = Index.open(made.index)
 
@@ -681,8 +682,7 @@ def close_under_threads(made: Made) -> tuple[int, list[str]]:
             except SimsearchError as error:
                 told.append(str(error))
             else:
-                if late:
-                    next(answered)
+                answered.append(late)
 
         return step
 
@@ -692,8 +692,9 @@ def close_under_threads(made: Made) -> tuple[int, list[str]]:
             opened.close()
             closed.set()
             time.sleep(0.05)
+        wait_for(lambda: bool(told) or any(answered))
     opened.close()
-    return next(answered), told
+    return sum(answered), told
 
 
 def test_an_index_closed_under_its_threads_answers_rightly_or_says_so(many_segments: Made) -> None:
@@ -749,7 +750,7 @@ class Machine:
 
 
 def numbers_of(child: Child) -> tuple[int, ...]:
-    out, stderr = child.communicate(timeout=120)
+    out, stderr = child.communicate(timeout=600)
     assert child.returncode == 0, stderr
     return tuple(map(int, out.split()))
 
@@ -796,7 +797,7 @@ def turn_back_in_the_middle(machine: Machine, photos: Path, index: Path, by: Seq
         assert child.poll() is None
         machine.set(-seconds)
     held = committed(index)
-    wait_for(lambda: committed(index) > held)
+    wait_for(lambda: committed(index) > held or child.poll() is not None)
     n = sum(1 for _ in photos.iterdir())
     assert numbers_of(child) == (n, 0, 0, 0)
     assert_right(index, photos)
@@ -902,7 +903,7 @@ def test_what_is_no_file_in_the_place_of_the_lock_is_named(
         lock.symlink_to(tmp_path / "nowhere")
     child = start(RIVAL, "compact", "-i", index)
     try:
-        _, stderr = child.communicate(b"\n", timeout=10)
+        _, stderr = child.communicate(b"\n", timeout=300)
     finally:
         child.kill()
         child.communicate()

@@ -60,7 +60,7 @@ def measured(*args: str | Path) -> tuple[dict[str, Any], float]:
         "sys.exit(code)"
     )
     command = [sys.executable, "-c", code, *map(str, args), "--json", "-q"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), int(done.stderr.split()[-1]) / 1024
 

@@ -63,7 +63,7 @@ def running(*args: str | Path, **options: Any) -> Iterator[subprocess.Popen[byte
 
 
 def finished(child: subprocess.Popen[bytes]) -> tuple[int, str]:
-    _, stderr = child.communicate(timeout=120)
+    _, stderr = child.communicate(timeout=600)
     return child.returncode, stderr.decode()
 
 
@@ -91,7 +91,7 @@ def test_a_disk_that_fills_up_at_every_stage(tmp_path: Path, faults: Faults) -> 
         text=True,
         env={**os.environ, "PYTHONPATH": paths},
         check=False,
-        timeout=1200,
+        timeout=3600,
     )
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)
@@ -211,7 +211,8 @@ def test_a_file_that_does_not_answer_costs_only_itself(tmp_path: Path, faults: F
     [skipped] = json.loads(done.stdout)["skipped"]
     assert (Path(skipped["path"]).name, skipped["transient"]) == ("slow-photo.png", True)
     assert "30 s" in skipped["reason"]
-    assert 29 < time.monotonic() - began < 120
+    # Were it each file that took thirty seconds, two at a time, it would be three minutes.
+    assert 29 < time.monotonic() - began < 170
     assert count(index) == 11
     again = json.loads(simsearch("index", "-i", index, "--json").stdout)
     assert (again["added"] + again["updated"], again["skipped"]) == (1, [])

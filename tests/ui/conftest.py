@@ -9,10 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from streamlit import config
 
-from ui.browser import CHROMIUM, FLAGS, REPO, Visitor, served
+from ui.browser import CHROMIUM, FLAGS, REPO, WAIT_S, Visitor, served
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> None:
+    """A busy machine takes its time."""
+    expect.set_options(timeout=WAIT_S * 1000)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from simsearch.engine.exchange.origin import Origin
 from simsearch.ui.serving import served
 
 REPO = Path(__file__).resolve().parents[2]
-WAIT_S = 60
+WAIT_S = 300
 UI = (sys.executable, "-m", "simsearch", "ui", "--no-open")
 STREAMLIT = (sys.executable, "-m", "streamlit", "run", str(REPO / "app.py"))
 
@@ -53,6 +53,7 @@ def started(
     try:
         assert child.stdout is not None
         line = child.stdout.readline()
+        late.cancel()
         assert line, child.communicate()[1]
         yield child, line.strip()
     finally:
@@ -79,12 +80,6 @@ def listeners(port: int) -> set[str]:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 class Answer:
     """Status, headers and body of one answer."""
 
@@ -103,7 +98,7 @@ def ask(
     **headers: str,
 ) -> Answer:
     """One request, with any Host header; an underscore in the name of a header stands for a dash."""
-    connection = http.client.HTTPConnection(at, port, timeout=30)
+    connection = http.client.HTTPConnection(at, port, timeout=120)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if host is not None:
         named["Host"] = host
@@ -127,5 +122,5 @@ def within(*, public: bool = False, at: str = "127.0.0.1") -> Iterator[int]:
         yield int(listening.getsockname()[1])
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
         listening.close()

@@ -65,7 +65,7 @@ def test_every_picture_is_searched_by_once_and_sent_in_every_pass(browser: Brows
 
 
 def test_memory_is_that_of_a_process_and_of_all_below_it() -> None:
-    inner = "import time; data = bytearray(120 << 20); print(1, flush=True); time.sleep(60)"
+    inner = "import time; data = bytearray(120 << 20); print(1, flush=True); time.sleep(600)"
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
     with subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None

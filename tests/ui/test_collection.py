@@ -50,7 +50,7 @@ def page(index: Path) -> AppTest:
 
         show(library(Path(folder)))
 
-    return AppTest.from_function(script, default_timeout=60, args=(str(index),)).run()
+    return AppTest.from_function(script, default_timeout=300, args=(str(index),)).run()
 
 
 def press(at: AppTest, label: str) -> AppTest:
@@ -160,7 +160,7 @@ def test_skipped_files_come_by_pages_and_all_of_them_as_csv() -> None:
 
         skipped.show([Skipped(f"/p/{i:03d}.jpg", "empty file", i % 2 == 0) for i in range(120)], "test")
 
-    at = AppTest.from_function(script, default_timeout=60).run()
+    at = AppTest.from_function(script, default_timeout=300).run()
     assert tables(at).count("empty file") == 50
     assert "/p/049.jpg" in tables(at)
     assert "/p/050.jpg" not in tables(at)

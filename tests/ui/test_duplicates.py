@@ -398,7 +398,7 @@ def page(index: str) -> None:
 
 def until(at: AppTest, button: str) -> None:
     """Run until a button is there, as the page itself does while something is going on."""
-    ended = time.monotonic() + 60
+    ended = time.monotonic() + 300
     while button not in [each.label for each in at.button]:
         assert time.monotonic() < ended, [each.value for each in (*at.markdown, *at.error)]
         time.sleep(0.2)
@@ -412,7 +412,7 @@ def press(at: AppTest, label: str) -> None:
 def test_from_the_search_to_undo(ground: Ground) -> None:
     twins(ground)
     before = tree(ground.photos)
-    at = AppTest.from_function(page, args=(str(ground.index),), default_timeout=60).run()
+    at = AppTest.from_function(page, args=(str(ground.index),), default_timeout=300).run()
     at.radio[0].set_value("exact").run()
     press(at, "Look for copies")
     until(at, "Accept all exact ones (2)")
@@ -441,21 +441,21 @@ def test_an_act_that_goes_on_is_shown_to_whoever_comes(ground: Ground) -> None:
     """Such as a visitor who loads the page again in the middle of it."""
     twins(ground)
     goes_on = threading.Event()
-    begun = working.begin(ground.index, "Setting copies aside", lambda told: goes_on.wait(60))
+    begun = working.begin(ground.index, "Setting copies aside", lambda told: goes_on.wait(300))
     try:
-        at = AppTest.from_function(page, args=(str(ground.index),), default_timeout=60).run()
+        at = AppTest.from_function(page, args=(str(ground.index),), default_timeout=300).run()
         assert not at.button
         assert working.going_on(ground.index) is begun
     finally:
         goes_on.set()
-    assert begun.wait(60)
+    assert begun.wait(300)
     press(at.run(), "Look for copies")
     assert working.going_on(ground.index) is None
 
 
 def test_options_that_mean_nothing_are_told_and_start_nothing(ground: Ground) -> None:
     twins(ground)
-    at = AppTest.from_function(page, args=(str(ground.index),), default_timeout=60).run()
+    at = AppTest.from_function(page, args=(str(ground.index),), default_timeout=300).run()
     next(area for area in at.text_area if area.label.startswith("Only below")).set_value(
         "/no/such/folder"
     ).run()

@@ -22,7 +22,7 @@ from simsearch.ui.shared import library
 from ui.browser import Visitor
 
 Visit = Callable[..., Visitor]
-WAIT_MS = 90_000
+WAIT_MS = 300_000
 
 
 def opened(visitor: Visitor, name: str = "coffee") -> Page:

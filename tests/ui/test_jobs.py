@@ -31,7 +31,7 @@ from simsearch.ui.jobs.packing import packed, unpacked
 from simsearch.ui.jobs.showing import duration, progress_words
 
 LITE0 = "efficientnet_lite0"
-MANY = 400
+MANY = 600
 LONG = 300.0
 """Seconds that a test waits for what takes a few on a machine that has nothing else to do."""
 
@@ -49,7 +49,7 @@ def count(index: Path) -> int:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """400 small photos, of which 256 are one commit."""
+    """600 small photos, of which 256 are one commit."""
     return small_pngs(tmp_path_factory.mktemp("many"), range(MANY))
 
 

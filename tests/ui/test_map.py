@@ -95,17 +95,17 @@ def test_whoever_asks_meanwhile_waits_for_the_same(indexed: Path, monkeypatch: p
     def slow(lib: points_of.Library) -> Chart:
         begun.append(lib.key)
         entered.set()
-        assert leave.wait(30)
+        assert leave.wait(120)
         return real(lib)
 
     monkeypatch.setattr(points_of, "_chart", slow)
     threads = [threading.Thread(target=lambda: found.append(chart(lib))) for _ in range(3)]
     for thread in threads:
         thread.start()
-    assert entered.wait(30)
+    assert entered.wait(120)
     leave.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert len(begun) == 1
     assert len(found) == 3
     assert all(one is found[0] for one in found)
@@ -139,7 +139,7 @@ def page(index: str) -> None:
 
 
 def test_the_page(indexed: Path) -> None:
-    shown = AppTest.from_function(page, args=(str(indexed),)).run(timeout=60)
+    shown = AppTest.from_function(page, args=(str(indexed),)).run(timeout=300)
     assert not shown.exception
     assert shown.title[0].value == "Map"
     assert "6 of 6 pictures" in shown.markdown[0].value
@@ -147,6 +147,6 @@ def test_the_page(indexed: Path) -> None:
 
 def test_the_page_of_an_empty_index(indexed: Path) -> None:
     remove([indexed.parent / "photos"], indexed, yes=True)
-    shown = AppTest.from_function(page, args=(str(indexed),)).run(timeout=60)
+    shown = AppTest.from_function(page, args=(str(indexed),)).run(timeout=300)
     assert not shown.exception
     assert "no picture to show" in shown.info[0].value

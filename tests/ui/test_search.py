@@ -9,12 +9,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import wait_for
 from conftest import age, picture, simsearch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -260,10 +260,7 @@ def test_a_folder_is_opened_by_the_systems_program(tmp_path: Path, monkeypatch: 
         opening.open_folder(str(folder / "x.jpg"))
     monkeypatch.setenv("DISPLAY", ":0")
     opening.open_folder(str(folder / "x.jpg"))
-    for _ in range(100):
-        if told.exists():
-            break
-        time.sleep(0.05)
+    wait_for(told.exists)
     assert told.read_text() == f"1|{folder}|"
     with pytest.raises(SimsearchError, match="is not there"):
         opening.open_folder(str(tmp_path / "gone" / "x.jpg"))
@@ -282,7 +279,7 @@ def page(index: str) -> None:
 
 
 def shown(index: Path, **query: list[str]) -> AppTest:
-    app = AppTest.from_function(page, args=(str(index),), default_timeout=60)
+    app = AppTest.from_function(page, args=(str(index),), default_timeout=300)
     for key, values in query.items():
         app.query_params[key] = values
     return app.run()

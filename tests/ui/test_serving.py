@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import free_port
 from conftest import picture
 from PIL import Image
 
@@ -32,7 +33,6 @@ from ui.ground import (
     UI,
     Answer,
     ask,
-    free_port,
     indexed,
     listeners,
     port_in,
@@ -135,7 +135,7 @@ def test_public_is_wanted_told_and_answered(folder: Path, tmp_path: Path) -> Non
         assert listeners(port) == {"0.0.0.0"}
         assert ask(port, "/_stcore/health", host=f"photos.example:{port}").status == 200
         child.send_signal(signal.SIGTERM)
-        _, notes = child.communicate(timeout=20)
+        _, notes = child.communicate(timeout=120)
         assert child.returncode == 128 + signal.SIGTERM
     assert notes.startswith(f"Warning: there is no password. Whoever can reach port {port} of this machine")
     assert notes.count("\n") == 1
@@ -151,8 +151,9 @@ def test_ctrl_c_ends_it_at_once_with_130_and_no_traceback(folder: Path, tmp_path
             )
             began = time.monotonic()
             child.send_signal(signal.SIGINT)
-            out, notes = child.communicate(timeout=20)
-        assert time.monotonic() - began < 5
+            out, notes = child.communicate(timeout=120)
+        # Whoever stops in the middle is given up after ten seconds by itself.
+        assert time.monotonic() - began < 9
         assert (child.returncode, out, notes) == (130, "", "")
 
 
@@ -160,7 +161,7 @@ def test_a_taken_port_is_told_or_passed_over(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [*UI, "--port", str(port)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            [*UI, "--port", str(port)], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
         )
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"Error: Port {port} of 127.0.0.1 is taken by another program. Name an")
@@ -177,7 +178,7 @@ def test_a_taken_port_is_told_or_passed_over(tmp_path: Path) -> None:
             assert line == f'{{"address": "http://127.0.0.1:{port}"}}'
             assert port > 8501
             child.send_signal(signal.SIGINT)
-            notes = child.communicate(timeout=20)[1]
+            notes = child.communicate(timeout=120)[1]
         assert notes == f"Port 8501 is taken; {port} is used instead.\n"
 
 
@@ -191,7 +192,7 @@ def test_the_browser_is_opened_once_it_can_ask(folder: Path, tmp_path: Path) -> 
     browser.chmod(0o755)
     command = [name for name in UI if name != "--no-open"] + ["--port", "0", "-i", str(folder)]
     with started(command, cwd=tmp_path, BROWSER=str(browser)):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not (asked.is_file() and asked.read_text()) and time.monotonic() < end:
             time.sleep(0.05)
         assert asked.read_text() == "200"
@@ -244,7 +245,7 @@ def shake_hands(port: int, *lines: str) -> int:
     key = base64.b64encode(os.urandom(16)).decode()
     head = ["GET /_stcore/stream HTTP/1.1", *lines, "Upgrade: websocket", "Connection: Upgrade"]
     head += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "", ""]
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall("\r\n".join(head).encode())
         return int(connection.recv(64).split()[1])
 

@@ -28,7 +28,7 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loopback: None) -> Path
 
 
 def opened(index: str | None = None) -> AppTest:
-    at = AppTest.from_file(str(SCRIPT), default_timeout=60)
+    at = AppTest.from_file(str(SCRIPT), default_timeout=300)
     if index is not None:
         at.query_params["index"] = index
     return at.run()

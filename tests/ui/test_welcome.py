@@ -26,6 +26,7 @@ from ui.browser import Visitor, served
 
 LONG = 300.0
 LITE0 = "efficientnet_lite0"
+MANY = 900
 Maker = Callable[[int], Path]
 
 
@@ -46,7 +47,7 @@ def page() -> AppTest:
 
         show()
 
-    return AppTest.from_function(script, default_timeout=60).run()
+    return AppTest.from_function(script, default_timeout=300).run()
 
 
 def said(at: AppTest) -> str:
@@ -157,17 +158,18 @@ def test_in_the_browser_it_is_shown_live_and_cancel_truly_stops(
     visit: Callable[..., Visitor], at_home: Path, tmp_path: Path
 ) -> None:
     index, pictures = tmp_path / "index", at_home / "Pictures"
-    for i in range(400):
+    # So many that they are not all indexed before somebody can cancel it.
+    for i in range(MANY):
         picture(i, (48, 40)).save(pictures / f"{i:03d}.png")
     with served("-i", index, environment={"HOME": str(at_home)}) as address:
         visitor = visit(address)
         page = visitor.go()
         visitor.shot("welcome")
         page.get_by_role("button", name="Pictures", exact=True).click()
-        page.get_by_text("seems to hold 400 photos").wait_for(timeout=LONG * 1000)
+        page.get_by_text(f"seems to hold {MANY} photos").wait_for(timeout=LONG * 1000)
         assert visitor.barriers() == []
         page.get_by_role("button", name="Index these photos").click()
-        page.get_by_text("of 400").wait_for(timeout=LONG * 1000)
+        page.get_by_text(f"of {MANY}").wait_for(timeout=LONG * 1000)
         visitor.shot("welcome-indexing")
         assert visitor.barriers() == []
         [child] = children_of_jobs(index)
@@ -181,7 +183,7 @@ def test_in_the_browser_it_is_shown_live_and_cancel_truly_stops(
 
 def children_of_jobs(index: Path) -> list[int]:
     """The processes that hold the lock of an index, by the note in it."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         try:
             return [int(json.loads((index / "LOCK").read_text())["pid"])]

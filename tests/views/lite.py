@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from children import free_port
+
 MISSING = "pymilvus and milvus-lite are not installed: pip install 'simsearch[milvus]' milvus-lite"
 
 
@@ -18,9 +20,7 @@ class LiteServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -38,8 +38,8 @@ class LiteServer:
         """Returns when it listens."""
         command = self.command()
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and self.process.poll() is None:
             with socket.socket() as trial:
                 if trial.connect_ex(("127.0.0.1", self.port)) == 0:
                     return

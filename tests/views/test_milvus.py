@@ -32,7 +32,7 @@ pytestmark = [
         not all(importlib.util.find_spec(name) for name in ("pymilvus", "milvus_lite")), reason=MISSING
     ),
 ]
-BOUND_S = 60
+BOUND_S = 240
 """Longer than a call's time-out and an exact search, and far shorter than waiting for ever."""
 
 
@@ -54,7 +54,7 @@ def folder(tmp_path: Path, server: LiteServer) -> Path:
 def client_of(server: LiteServer) -> Any:
     from pymilvus import MilvusClient
 
-    return MilvusClient(uri=f"http://127.0.0.1:{server.port}", timeout=10, dedicated=True)
+    return MilvusClient(uri=f"http://127.0.0.1:{server.port}", timeout=120, dedicated=True)
 
 
 def record_of(folder: Path) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def test_many_processes_search_it_and_info_tells_where_it_is(folder: Path, serve
     command = ("query", "--id", str(truth.ids[0]), "-i", folder, "--json")
     started = [start(*command) for _ in range(3)]
     for process in started:
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=900)
         assert (process.returncode, err) == (0, b"")
         assert len(json.loads(out)[0]["hits"]) == 10
     info = json.loads(simsearch("info", "--json", "-i", folder).stdout)
@@ -178,7 +178,7 @@ def test_a_feeding_that_is_killed_leaves_the_old_view_and_rows_that_the_next_one
     old, client = record_of(folder)["remote"]["name"], client_of(server)
     client.create_collection("of_somebody_else", dimension=4)
     process = start("rebuild", "--view", server.address, "-i", folder)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(client.list_collections()) < 3 and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()
@@ -198,14 +198,21 @@ def test_a_feeding_that_is_killed_leaves_the_old_view_and_rows_that_the_next_one
 
 def test_rows_that_were_fed_and_never_written_down_are_no_hits(folder: Path, server: LiteServer) -> None:
     fed, client, truth = record_of(folder)["remote"], client_of(server), read_index(folder)
+
+    def search(index: Index) -> None:
+        """Each picture finds itself first, and nothing that is not in the index."""
+        assert index.info().view.kind == "milvus"
+        for number, hits in zip(truth.ids, index.search(truth.vectors[:20], k=7), strict=False):
+            assert len({hit.id for hit in hits} & set(truth.ids)) == len(hits) == 7
+            assert hits[0].id == number
+
     with Index.open(folder) as index:
-        before = index.search(truth.vectors[:20], k=7)
+        search(index)
         stray = [{"id": fed["last_id"] + n, "vector": [0.0] * 16, "stamp": 5} for n in range(1, 600)]
         client.insert(fed["name"], stray)
-        assert index.search(truth.vectors[:20], k=7) == before
+        search(index)
     with Index.open(folder) as index:
-        assert index.info().view.kind == "milvus"
-        assert index.search(truth.vectors[:20], k=7) == before
+        search(index)
 
 
 def test_a_feeding_of_the_tail_drops_what_a_crash_left_there(server: LiteServer, tmp_path: Path) -> None:

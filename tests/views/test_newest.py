@@ -31,8 +31,12 @@ def test_commits_do_not_have_it_asked_again_and_a_new_view_does(
     def ask(index: Index) -> str:
         truth = read_index(folder)
         [hits] = index.search(truth.vectors[:1], k=5)
-        assert [hit.path for hit in hits] == [path for path, _ in truth.rank(truth.vectors[0], 5)]
-        return index.info().view.kind
+        kind, best = index.info().view.kind, [path for path, _ in truth.rank(truth.vectors[0], 5)]
+        # An approximate view may miss one of them, never the picture itself.
+        assert [hit.path for hit in hits][: 5 if kind == "exact" else 1] == best[
+            : 5 if kind == "exact" else 1
+        ]
+        return kind
 
     monkeypatch.setattr(snapshot, "load_view", fails)
     with Index.open(folder) as index:

@@ -13,7 +13,7 @@ from conftest import age
 from PIL import ImageOps
 from playwright.sync_api import Locator, Page, expect
 
-from ui.browser import WAIT_S, Visitor, served
+from ui.browser import Visitor, served
 from ui.scenes import enter, scene
 
 Visit = Callable[..., Visitor]
@@ -37,14 +37,6 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     age(photos)
     enter(photos, index)
     return photos, index
-
-
-@pytest.fixture(scope="module", autouse=True)
-def patience() -> Iterator[None]:
-    """A busy machine takes its time."""
-    expect.set_options(timeout=WAIT_S * 1000)
-    yield
-    expect.set_options(timeout=5000)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,11 @@ def opened(visitor: Visitor) -> Page:
     return page
 
 
+def drawn_anew(page: Page) -> None:
+    """Wait until what was done last is on the screen: it is drawn in the next frame."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def test_by_keyboard(visit: Visit, address: str) -> None:
     visitor = visit(address)
     page = opened(visitor)
@@ -60,6 +65,7 @@ def test_by_mouse(visit: Visit, address: str) -> None:
             box["x"] + box["width"] * (place % 20 + 0.5) / 20,
             box["y"] + box["height"] * (place // 20 + 0.5) / 20,
         )
+        drawn_anew(page)
         if card.is_visible():
             break
     drawn = page.locator(".part[data-drawn]")
@@ -69,7 +75,7 @@ def test_by_mouse(visit: Visit, address: str) -> None:
         if drawn.get_attribute("data-drawn") == "pictures":
             break
         page.mouse.wheel(0, -120)
-        page.wait_for_timeout(60)
+        drawn_anew(page)
     expect(drawn).to_have_attribute("data-drawn", "pictures")
     visitor.settle()
     expect(card.locator("img")).to_have_js_property("complete", True)

@@ -107,7 +107,7 @@ def test_a_picture_is_given(visitor: Visitor, tmp_path: Path) -> None:
     page.locator("input[type=file]").set_input_files(new)
     searched(visitor, "Like new photo.jpg")
     expect(page.get_by_role("alert").filter(has_text="notes.jpg")).to_have_count(0)
-    assert page.locator("li[data-id]").count() == 60
+    expect(page.locator("li[data-id]")).to_have_count(60)
     page.evaluate(GIVE, {"how": "paste", "name": "pasted.png"})
     searched(visitor, "Like pasted.png")
     page.evaluate(GIVE, {"how": "drop", "name": "dropped.png"})
