@@ -202,6 +202,14 @@ def one_step(learner: Learner, optimizer: torch.optim.Optimizer) -> tuple[dict[s
     return largest, changed.keys() & {name for name, _ in learner.named_buffers()}
 
 
+def test_a_seed_may_have_any_number_of_digits(learner: Learner) -> None:
+    resolved = resolve(ModelChoice(LITE))
+    seeds = (10**30, 10**30 + 1)
+    heads = [Learner(resolved.spec, Path(resolved.weights_path), 3, seed=seed).head.weight for seed in seeds]
+    assert not torch.equal(*heads)
+    assert not torch.equal(heads[0], learner.head.weight)
+
+
 def test_frozen_the_backbone_keeps_weights_and_statistics(learner: Learner) -> None:
     optimizer = torch.optim.AdamW(learner.head.parameters(), lr=1e-3, weight_decay=0)
     largest, buffers = one_step(learner, optimizer)

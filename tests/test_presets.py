@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,32 @@ def test_the_best_answers_join_the_query(tmp_path: Path) -> None:
                 hits = searcher.query_id(truth.ids[own], QueryOptions(8, expand=count)).hits
                 assert [hit.id for hit in hits] == [truth.ids[n] for n in order]
                 assert [hit.score for hit in hits] == pytest.approx(expected[order], abs=1e-5)
+
+
+def test_photos_join_as_wholes_and_the_query_once(tmp_path: Path, photos: Path) -> None:
+    """Tiles change nothing about which photos join, nor does it whether the query may be among its hits."""
+    config = IndexingConfig(ModelChoice("efficientnet_lite0"), tiles=True)
+    index_folder(photos / "originals", tmp_path / "tiled", config)
+    crop, coffee = photos / "cropped" / "coffee.jpg", photos / "originals" / "coffee.png"
+    with sqlite3.connect(tmp_path / "tiled" / "index.db") as connection:
+        ids = [number for (number,) in connection.execute("SELECT id FROM vectors WHERE part = 'whole'")]
+    with Searcher(tmp_path / "tiled") as searcher:
+        rows, query = searcher.index.vectors(sorted(ids)), searcher.vector_of(crop)
+        best = np.argsort(-(rows @ query))[:3]
+        blended = query + rows[best].sum(axis=0)
+        expected = dict(zip(sorted(ids), rows @ (blended / np.linalg.norm(blended)), strict=True))
+        options = QueryOptions(len(ids), center=False, expand=3, tiles=False)
+        hits = searcher.query_path(crop, options).hits
+        assert {hit.id: hit.score for hit in hits} == pytest.approx(expected, abs=1e-5)
+        without, among = (
+            {
+                hit.id: hit.score
+                for hit in searcher.query_path(coffee, replace(options, include_self=itself)).hits
+            }
+            for itself in (False, True)
+        )
+    assert among == {**without, **{key: among[key] for key in among.keys() - without.keys()}}
+    assert len(among) == len(without) + 1 == len(ids)
 
 
 def test_who_shows_the_same_comes_first_and_says_by_how_many_points(shelf: Path, view: Path) -> None:

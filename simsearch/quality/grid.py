@@ -12,7 +12,7 @@ from simsearch.engine.index import Index
 from simsearch.errors import EvalInvalid
 from simsearch.models.record import POOLINGS
 from simsearch.quality.collection import pictures_of
-from simsearch.quality.embedding import Making, embedded
+from simsearch.quality.embedding import Making, embedded, kind_of
 from simsearch.quality.evaluation import Progress, measured
 from simsearch.quality.records import EvalOptions, EvalReport
 from simsearch.quality.truth import names_of
@@ -74,11 +74,13 @@ def evaluate_grid(
             return evaluate_grid(grid, opened, options, progress=progress, note=note)
     base = pictures_of(index)
     names = names_of(base, options, note)
+    # All are settled before the first is made, which may take hours.
     pairs = list(product(grid.models or (None,), grid.poolings or (None,)))
+    kinds = [kind_of(index, model, pooling, note) for model, pooling in pairs]
     centers = grid.centers or (options.center,)
     with ExitStack() as stack:
         making = Making(progress, note)
-        indexes = [embedded(stack, index, model, pooling, making) for model, pooling in pairs]
+        indexes = [embedded(stack, index, kind, making) for kind in kinds]
         collections = [base if each is index else pictures_of(each) for each in indexes]
         common = set(base.digests).intersection(*(each.digests for each in collections))
         left = max(len(each) for each in [base, *collections]) - len(common)

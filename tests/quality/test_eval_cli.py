@@ -160,6 +160,17 @@ def test_the_grid(indexed: Path, own_cache: Path, capfd: pytest.CaptureFixture[s
     assert f"{best['mAP']:.4f}" in marked
 
 
+def test_a_grid_with_a_wrong_name_makes_no_index(
+    indexed: Path, own_cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = own_cache / "cache" / "simsearch" / "eval"
+    before = sorted(made.glob("*"))
+    arguments = ["-i", str(indexed), "--grid", "model=efficientnet_lite0,efficientnet_lite9", "pooling=max"]
+    assert run(["eval", *arguments]) == 1
+    assert "There is no model called 'efficientnet_lite9'" in capfd.readouterr().err
+    assert sorted(made.glob("*")) == before
+
+
 def test_a_grid_compares_what_all_hold(indexed: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     shutil.copytree(indexed.parent / "photos", photos)
