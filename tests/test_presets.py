@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from dataclasses import replace
@@ -116,6 +117,21 @@ def test_a_photo_that_is_gone_has_no_points(photos: Path, tmp_path: Path, view: 
     with Searcher(tmp_path / "index") as searcher, GeometricRanking(searcher.index, 20) as ranking:
         looked = ranking(view, searcher.query_path(view).hits)
     assert {Path(hit.path).name: hit.points for hit in looked}["coffee.png"] == 0
+
+
+def test_an_id_is_looked_at_in_a_file_that_is_there(photos: Path, tmp_path: Path) -> None:
+    (folder := tmp_path / "photos").mkdir()
+    coffee = (photos / "originals" / "coffee.png").read_bytes()
+    for name, data in (("a", coffee), ("b", coffee)):
+        (folder / f"{name}.png").write_bytes(data)
+    (folder / "half.jpg").write_bytes((photos / "half-size" / "coffee.jpg").read_bytes())
+    index_folder(folder, tmp_path / "index", LITE0)
+    with Searcher(tmp_path / "index") as searcher:
+        number = searcher.index.vector_id_of(digest=hashlib.sha256(coffee).digest())
+    (folder / "a.png").unlink()
+    told = simsearch("query", "--id", str(number), "-i", tmp_path / "index", "--preset", "copy", "--json")
+    [hit] = json.loads(told.stdout)[0]["hits"]
+    assert (Path(hit["path"]).name, hit["points"] > FEWEST) == ("half.jpg", True)
 
 
 def test_the_command(shelf: Path, view: Path, tmp_path: Path) -> None:
