@@ -11,10 +11,11 @@ from itertools import product
 from simsearch.engine.index import Index
 from simsearch.errors import EvalInvalid
 from simsearch.models.record import POOLINGS
+from simsearch.models.weights.library import find_imported
 from simsearch.quality.collection import pictures_of
 from simsearch.quality.embedding import Making, embedded, kind_of
 from simsearch.quality.evaluation import Progress, measured
-from simsearch.quality.records import EvalOptions, EvalReport
+from simsearch.quality.records import EvalConfig, EvalOptions, EvalReport
 from simsearch.quality.truth import names_of
 
 _SWITCH = {"on": True, "off": False}
@@ -88,8 +89,16 @@ def evaluate_grid(
             those, verb = ("picture", "is") if left == 1 else ("pictures", "are")
             note(f"{left} {those} {verb} not in every one of the indexes and {verb} left out.")
         reports: list[EvalReport] = []
-        for pictures, center in product(collections, centers):
+        for (pictures, (model, _)), center in product(zip(collections, pairs, strict=True), centers):
             stage = f"comparing {len(reports) + 1} of {len(collections) * len(centers)}"
             chosen = replace(options, center=center)
-            reports.append(measured(pictures.only(common), names, chosen, progress, stage))
+            report = measured(pictures.only(common), names, chosen, progress, stage)
+            reports.append(replace(report, config=_called(report.config, model)))
     return tuple(reports)
+
+
+def _called(config: EvalConfig, model: str | None) -> EvalConfig:
+    """The configuration with the name that a checkpoint was imported under, which tells it from its model."""
+    if model is None or model == config.model or find_imported(model) is None:
+        return config
+    return replace(config, model=f"{model} ({config.model})")
