@@ -562,7 +562,7 @@ def test_numbers_that_mean_nothing_are_refused() -> None:
     for wrong in ({"offset": -1}, {"diverse": 1.5}, {"diverse": float("nan")}):
         with pytest.raises(QueryInvalid):
             QueryOptions(**wrong)
-    for weight in (0.0, -1.0, float("inf"), float("nan")):
+    for weight in (0.0, -1.0, float("inf"), float("nan"), 1e308):
         with pytest.raises(QueryInvalid, match="above 0"):
             Example("a.jpg", weight)
 
