@@ -456,6 +456,9 @@ def test_query_label(kept: tuple[Path, Path]) -> None:
     unknown = simsearch("query", "--label", "Retriever", "-i", kept[1])
     assert unknown.returncode == 2
     assert b"There is no label 'Retriever'. Did you mean" in unknown.stderr
+    for option in (("--plus", "a.jpg"), ("--minus", "a.jpg"), ("--crop", "0,0,1,1"), ("--diverse", "0")):
+        alone = simsearch("query", "--label", "tabby", *option, "-i", kept[1])
+        assert (alone.returncode, b"need a picture: give an IMAGE or --id" in alone.stderr) == (2, True)
 
 
 # Indexes without labels
