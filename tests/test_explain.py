@@ -177,6 +177,14 @@ def test_neighbours_are_one_region_within_the_picture() -> None:
     assert box.share == pytest.approx(2 / 2.2)
 
 
+def test_a_cell_smaller_than_a_pixel_is_told_as_one() -> None:
+    # .4 is less than half of the whole, so the .3 beside it is taken too.
+    (box,) = strongest(np.array([[0.2, 0.1], [0.4, 0.3]]), Area(0, 0, 1, 1), (1, 1))
+    assert (box.x, box.y, box.width, box.height) == (0, 0, 1, 1)
+    assert box.share == pytest.approx(0.7)
+    assert strongest(np.array([[0.0, 1.0]]), Area(0, 0, 200, 100), (100, 100)) == ()
+
+
 def test_nothing_speaks_for_the_score() -> None:
     assert strongest(np.array([[-1.0, 0.0]]), Area(0, 0, 10, 10), (10, 10)) == ()
 

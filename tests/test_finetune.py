@@ -157,7 +157,11 @@ def test_too_few_pictures_are_an_error_that_counts_them(tmp_path: Path) -> None:
         collect(tmp_path / "none")
     folder = easy(tmp_path / "classes", kinds=2, each=4)
     (folder / "kind1" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(SimsearchError, match=r"kind0: 4, kind1: 3.*0\.png was skipped"):
+    for n in range(3):
+        picture(n).save(folder / f"{n}.png")
+    with pytest.raises(
+        SimsearchError, match=r"kind0: 4, kind1: 3.*directly in it: 3 files.*0\.png was skipped"
+    ):
         collect(folder)
 
 
@@ -200,6 +204,14 @@ def one_step(learner: Learner, optimizer: torch.optim.Optimizer) -> tuple[dict[s
         part = name.partition(".")[0]
         largest[part] = max(largest[part], size)
     return largest, changed.keys() & {name for name, _ in learner.named_buffers()}
+
+
+def test_a_seed_may_have_any_number_of_digits(learner: Learner) -> None:
+    resolved = resolve(ModelChoice(LITE))
+    seeds = (10**30, 10**30 + 1)
+    heads = [Learner(resolved.spec, Path(resolved.weights_path), 3, seed=seed).head.weight for seed in seeds]
+    assert not torch.equal(*heads)
+    assert not torch.equal(heads[0], learner.head.weight)
 
 
 def test_frozen_the_backbone_keeps_weights_and_statistics(learner: Learner) -> None:
@@ -355,6 +367,8 @@ def test_files_in_the_way_are_refused_before_anything_is_read(tmp_path: Path) ->
         finetune(folder, tmp_path / "a.pth", config)
     with pytest.raises(SimsearchError, match="no folder"):
         finetune(folder, tmp_path / "none" / "a.safetensors", config)
+    with pytest.raises(SimsearchError, match="no training to go on with"):
+        finetune(folder, out, FinetuneConfig(LITE, resume=True))
     out.touch()
     with pytest.raises(SimsearchError, match="is not replaced"):
         finetune(folder, out, config)
@@ -362,6 +376,30 @@ def test_files_in_the_way_are_refused_before_anything_is_read(tmp_path: Path) ->
     (tmp_path / "a.safetensors.training").touch()
     with pytest.raises(SimsearchError, match="Add --resume"):
         finetune(folder, out, config)
+
+
+@pytest.mark.parametrize(("names", "told"), [(("train", "Val"), True), (("test", "cats"), False)])
+def test_parts_of_a_data_set_are_not_taken_for_classes_unnoticed(
+    tmp_path: Path, names: tuple[str, str], told: bool
+) -> None:
+    folder = easy(tmp_path / "data", kinds=2, each=4)
+    for kind, name in enumerate(names):
+        (folder / f"kind{kind}").rename(folder / name)
+
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage == "measuring":
+            raise KeyboardInterrupt
+
+    notes: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        finetune(
+            folder,
+            tmp_path / "a.safetensors",
+            FinetuneConfig(LITE, device="cpu"),
+            progress=interrupt,
+            note=notes.append,
+        )
+    assert any(line.startswith("The classes are called Val and train.") for line in notes) is told
 
 
 def test_only_the_same_training_is_gone_on_with(tmp_path: Path) -> None:

@@ -456,6 +456,9 @@ def test_query_label(kept: tuple[Path, Path]) -> None:
     unknown = simsearch("query", "--label", "Retriever", "-i", kept[1])
     assert unknown.returncode == 2
     assert b"There is no label 'Retriever'. Did you mean" in unknown.stderr
+    for option in (("--plus", "a.jpg"), ("--minus", "a.jpg"), ("--crop", "0,0,1,1"), ("--diverse", "0")):
+        alone = simsearch("query", "--label", "tabby", *option, "-i", kept[1])
+        assert (alone.returncode, b"need a picture: give an IMAGE or --id" in alone.stderr) == (2, True)
 
 
 # Indexes without labels
@@ -499,14 +502,23 @@ def test_a_checkpoint_without_a_classifier_is_told_once(
 
 
 def test_an_index_made_before_labels_were_kept(own: tuple[Path, Path], tmp_path: Path) -> None:
-    """It stays without, so that no label finds some photos only."""
+    """It stays without, so that no label finds some photos only; the first run with a new photo says so."""
     folder, index = tmp_path / "more", own[1]
     rows(index, "DROP TABLE labels")
     rows(index, "DELETE FROM settings WHERE key = 'labels'")
     assert verify(index).ok
     folder.mkdir()
+    notes: list[str] = []
+    index_folder((), index, note=notes.append)
+    assert notes == []
     picture(3).save(folder / "new.png")
-    index_folder(folder, index)
+    index_folder(folder, index, note=notes.append)
+    why = "the index was made by an import, or before labels were kept"
+    assert notes.count(f"The photos get no labels: {why}.") == 1
+    notes.clear()
+    picture(4).save(folder / "newer.png")
+    index_folder(folder, index, note=notes.append)
+    assert not any("labels" in line for line in notes)
     assert rows(index, "SELECT name FROM sqlite_master WHERE name = 'labels'") == []
     with Index.open(index) as opened:
         assert opened.info().no_labels == "the index was made by an import, or before labels were kept"

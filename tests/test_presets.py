@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +67,32 @@ def test_the_best_answers_join_the_query(tmp_path: Path) -> None:
                 assert [hit.score for hit in hits] == pytest.approx(expected[order], abs=1e-5)
 
 
+def test_photos_join_as_wholes_and_the_query_once(tmp_path: Path, photos: Path) -> None:
+    """Tiles change nothing about which photos join, nor does it whether the query may be among its hits."""
+    config = IndexingConfig(ModelChoice("efficientnet_lite0"), tiles=True)
+    index_folder(photos / "originals", tmp_path / "tiled", config)
+    crop, coffee = photos / "cropped" / "coffee.jpg", photos / "originals" / "coffee.png"
+    with sqlite3.connect(tmp_path / "tiled" / "index.db") as connection:
+        ids = [number for (number,) in connection.execute("SELECT id FROM vectors WHERE part = 'whole'")]
+    with Searcher(tmp_path / "tiled") as searcher:
+        rows, query = searcher.index.vectors(sorted(ids)), searcher.vector_of(crop)
+        best = np.argsort(-(rows @ query))[:3]
+        blended = query + rows[best].sum(axis=0)
+        expected = dict(zip(sorted(ids), rows @ (blended / np.linalg.norm(blended)), strict=True))
+        options = QueryOptions(len(ids), center=False, expand=3, tiles=False)
+        hits = searcher.query_path(crop, options).hits
+        assert {hit.id: hit.score for hit in hits} == pytest.approx(expected, abs=1e-5)
+        without, among = (
+            {
+                hit.id: hit.score
+                for hit in searcher.query_path(coffee, replace(options, include_self=itself)).hits
+            }
+            for itself in (False, True)
+        )
+    assert among == {**without, **{key: among[key] for key in among.keys() - without.keys()}}
+    assert len(among) == len(without) + 1 == len(ids)
+
+
 def test_who_shows_the_same_comes_first_and_says_by_how_many_points(shelf: Path, view: Path) -> None:
     with Searcher(shelf) as searcher:
         found = searcher.query_path(view, QueryOptions(30)).hits
@@ -88,6 +117,21 @@ def test_a_photo_that_is_gone_has_no_points(photos: Path, tmp_path: Path, view: 
     with Searcher(tmp_path / "index") as searcher, GeometricRanking(searcher.index, 20) as ranking:
         looked = ranking(view, searcher.query_path(view).hits)
     assert {Path(hit.path).name: hit.points for hit in looked}["coffee.png"] == 0
+
+
+def test_an_id_is_looked_at_in_a_file_that_is_there(photos: Path, tmp_path: Path) -> None:
+    (folder := tmp_path / "photos").mkdir()
+    coffee = (photos / "originals" / "coffee.png").read_bytes()
+    for name, data in (("a", coffee), ("b", coffee)):
+        (folder / f"{name}.png").write_bytes(data)
+    (folder / "half.jpg").write_bytes((photos / "half-size" / "coffee.jpg").read_bytes())
+    index_folder(folder, tmp_path / "index", LITE0)
+    with Searcher(tmp_path / "index") as searcher:
+        number = searcher.index.vector_id_of(digest=hashlib.sha256(coffee).digest())
+    (folder / "a.png").unlink()
+    told = simsearch("query", "--id", str(number), "-i", tmp_path / "index", "--preset", "copy", "--json")
+    [hit] = json.loads(told.stdout)[0]["hits"]
+    assert (Path(hit["path"]).name, hit["points"] > FEWEST) == ("half.jpg", True)
 
 
 def test_the_command(shelf: Path, view: Path, tmp_path: Path) -> None:

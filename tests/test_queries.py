@@ -562,7 +562,7 @@ def test_numbers_that_mean_nothing_are_refused() -> None:
     for wrong in ({"offset": -1}, {"diverse": 1.5}, {"diverse": float("nan")}):
         with pytest.raises(QueryInvalid):
             QueryOptions(**wrong)
-    for weight in (0.0, -1.0, float("inf"), float("nan")):
+    for weight in (0.0, -1.0, float("inf"), float("nan"), 1e308):
         with pytest.raises(QueryInvalid, match="above 0"):
             Example("a.jpg", weight)
 
@@ -657,6 +657,9 @@ def test_a_region_is_that_part_of_the_upright_picture_and_nothing_else(
             RegionOutside, match=r"turned\.png cannot be searched by: it has no region 400,0,1,2"
         ):
             searcher.vector_of(path, Box(400, 0, 1, 2))
+        # However small a part is asked for, it is a pixel high: here the topmost row.
+        topmost = searcher.vector_of(path, Box(0, 0, 1, 1e-320))
+        assert topmost == pytest.approx(searcher.vector_of(path, Box(0, 0, 400, 1)), abs=1e-6)
         with pytest.raises(PhotoUnreadable, match=r"missing\.jpg"):
             searcher.vector_of(tmp_path / "missing.jpg", Box(0, 0, 1, 1))
         with pytest.raises(QueryInvalid, match="no picture"):

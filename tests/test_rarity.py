@@ -71,6 +71,14 @@ def test_a_cut_by_rarity_is_the_score_that_so_many_pairs_reach(tmp_path: Path) -
             assert all(hit.one_in is not None and hit.one_in >= one_in for hits in found for hit in hits)
 
 
+def test_one_in_one_cuts_nothing_off(tmp_path: Path) -> None:
+    with Searcher(indexed(tmp_path, FOUR)) as searcher:
+        # Opposite to the first, at -1 and -.8: less alike than any of the pairs, of which the least have 0.
+        hits = searcher.search_vector(-FOUR[0], QueryOptions(one_in=1))
+        assert [round(hit.score, 4) for hit in hits] == [0.0, 0.0, -0.8, -1.0]
+        assert [hit.one_in for hit in hits] == [1, 1, 1, 1]
+
+
 def test_of_a_large_collection_a_sample_of_pairs_tells(tmp_path: Path) -> None:
     rows = unit(np.random.default_rng(4).normal(size=(2200, 8)))
     with Searcher(indexed(tmp_path, rows)) as searcher:

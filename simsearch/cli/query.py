@@ -139,7 +139,7 @@ def command(
     form = form_of(output.form, common, output.null)
     check_page(output.html)
     _check_queries(images, ids, label)
-    _check_likeness(bool(images or ids), one_in, levers, crop)
+    _check_likeness(bool(images or ids), one_in, levers, crop, (*plus, *minus, diverse))
     from simsearch.engine.queries.filters import PhotoFilter
     from simsearch.engine.search import QueryOptions, Searcher
 
@@ -173,8 +173,12 @@ def _check_queries(images: Names, ids: tuple[int, ...], labels: Names) -> None:
         raise click.UsageError("Standard input holds one picture: give - once.")
 
 
-def _check_likeness(asked: bool, one_in: int | None, levers: Levers, crop: str | None) -> None:
+def _check_likeness(
+    asked: bool, one_in: int | None, levers: Levers, crop: str | None, others: tuple[str | float | None, ...]
+) -> None:
     """What is about likeness wants a picture, and geometry all of it."""
+    if not asked and any(given is not None for given in (crop, *others)):
+        raise click.UsageError("--plus, --minus, --crop and --diverse need a picture: give an IMAGE or --id.")
     if not asked and (one_in is not None or levers.expand or levers.geometry):
         raise click.UsageError(
             "--one-in, --preset, --expand and --geometry are about likeness: give an IMAGE or --id with them."

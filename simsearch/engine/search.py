@@ -153,18 +153,21 @@ class Searcher:
         `own` are absolute paths, spelt as in the index, that are no answer unless the options include them.
         """
         options = options or QueryOptions()
-        without = frozenset(() if options.include_self else map(os.fsencode, own))
-        wanted = replace(wanted_by(options), without=without)
+        itself = frozenset(map(os.fsencode, own))
+        wanted = replace(wanted_by(options), without=frozenset() if options.include_self else itself)
         if options.expand:
-            vector = self.expanded(vector, options.expand, wanted)
+            vector = self.expanded(vector, options.expand, replace(wanted, without=itself))
         return page_of(self.index.rank(vector[None], wanted)[0], options)
 
     def expanded(self, vector: Vectors, count: int, wanted: Wanted) -> Vectors:
-        """The vector in the middle of a query and of its best answers, of whatever photo.
+        """The vector in the middle of a query and of its best answers, of any photo but `wanted.without`.
 
-        Average query expansion: Chum et al., https://doi.org/10.1109/ICCV.2007.4408891
+        Answers are found as wholes, since it is these that join: a photo of which a tile is like the query
+        need not be like it itself. Average query expansion: Chum et al.,
+        https://doi.org/10.1109/ICCV.2007.4408891
         """
-        near = self.index.rank(vector[None], Wanted(count, without=wanted.without, center=wanted.center))[0]
+        joining = Wanted(count, without=wanted.without, center=wanted.center, tiles=False)
+        near = self.index.rank(vector[None], joining)[0]
         rows = [vector, *self.index.vectors([hit.id for hit in near])] if near else [vector]
         blended = np.sum(rows, axis=0, dtype=np.float64)
         return np.asarray(blended / np.linalg.norm(blended), dtype=np.float32)

@@ -9,6 +9,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -184,11 +185,16 @@ def _taken_at(image: Image.Image) -> str | None:
         value = str(exif.get_ifd(EXIF_IFD).get(DATE_TAKEN) or exif.get(DATE) or "")
     except DECODER_ERRORS:
         return None
-    found = re.match(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)", value)
-    # A clock that was never set says 0000; LibRaw writes 1970 into the preview of a RAW file without a date.
-    if found is None or found[1] == "0000" or found[0] == "1970:01:01 00:00:00":
+    found = re.match(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", value)
+    # LibRaw writes 1970 into the preview of a RAW file without a date.
+    if found is None or found[0] == "1970:01:01 00:00:00":
         return None
-    return f"{found[1]}-{found[2]}-{found[3]}T{found[4]}"
+    year, month, day, hour, minute, second = map(int, found.groups())
+    try:
+        return datetime(year, month, day, hour, minute, second).isoformat()
+    except ValueError:
+        # A clock that was never set says 0000 or a month 00, which no period of a filter holds.
+        return None
 
 
 def _rgb(image: Image.Image) -> Image.Image:

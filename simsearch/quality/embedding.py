@@ -15,7 +15,7 @@ from simsearch.errors import IndexMismatch
 from simsearch.models.choice import ModelChoice, resolve
 from simsearch.paths import text
 from simsearch.records import Progress
-from simsearch.spec import NAMED
+from simsearch.spec import NAMED, EmbeddingSpec
 from simsearch.storage import catalog, writer
 
 Note = Callable[[str], None]
@@ -29,28 +29,44 @@ class Making:
     note: Note
 
 
-def embedded(stack: ExitStack, index: Index, model: str | None, pooling: str | None, making: Making) -> Index:
-    """An index of the photos of `index` by this model and pooling, those of `index` where None; opened.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Vectors of another kind than those of an index: how they are made, and their spec."""
 
-    That is `index` itself where they are its own. Any other is made in the user's cache folder, with what
-    `index` passes over passed over, and is brought up to date each time.
+    choice: ModelChoice
+    spec: EmbeddingSpec
 
-    Raises ModelUnknown, WeightsMissing, IndexMismatch where the model of `index` cannot be had by its name,
-    and what `index_folder` raises.
+
+def kind_of(index: Index, model: str | None, pooling: str | None, note: Note) -> Kind | None:
+    """The vectors by this model and pooling, those of `index` where None; None where they are its own.
+
+    Their weights are fetched where they are not here. Raises ModelUnknown, WeightsMissing, IndexMismatch
+    where the model of `index` cannot be had by its name.
     """
     spec = index.spec
     if model is None and pooling in (None, spec.pooling):
-        return index
+        return None
     choice = _choice(index, model, pooling or spec.pooling or "avg")
-    wanted = resolve(choice, note=making.note).spec
+    wanted = resolve(choice, note=note).spec
     if wanted == spec:
-        return index
+        return None
     if model is None and replace(wanted, pooling=spec.pooling) != spec:
         raise IndexMismatch(
             f"{index.path} was made with {spec.title}, in a way that its name alone does not tell. "
             "Name the models to compare: --grid model=NAME,NAME"
         )
-    folder = _make(index, choice, wanted.id, making)
+    return Kind(choice, wanted)
+
+
+def embedded(stack: ExitStack, index: Index, kind: Kind | None, making: Making) -> Index:
+    """An index of the photos of `index` with vectors of this kind; opened.
+
+    That is `index` itself where `kind` is None. Any other is made in the user's cache folder, with what
+    `index` passes over passed over, and is brought up to date each time. Raises what `index_folder` raises.
+    """
+    if kind is None:
+        return index
+    folder = _make(index, kind.choice, kind.spec.id, making)
     return stack.enter_context(Index.open_at(folder, locked=False))
 
 

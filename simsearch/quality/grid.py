@@ -11,10 +11,11 @@ from itertools import product
 from simsearch.engine.index import Index
 from simsearch.errors import EvalInvalid
 from simsearch.models.record import POOLINGS
+from simsearch.models.weights.library import find_imported
 from simsearch.quality.collection import pictures_of
-from simsearch.quality.embedding import Making, embedded
+from simsearch.quality.embedding import Making, embedded, kind_of
 from simsearch.quality.evaluation import Progress, measured
-from simsearch.quality.records import EvalOptions, EvalReport
+from simsearch.quality.records import EvalConfig, EvalOptions, EvalReport
 from simsearch.quality.truth import names_of
 
 _SWITCH = {"on": True, "off": False}
@@ -74,11 +75,13 @@ def evaluate_grid(
             return evaluate_grid(grid, opened, options, progress=progress, note=note)
     base = pictures_of(index)
     names = names_of(base, options, note)
+    # All are settled before the first is made, which may take hours.
     pairs = list(product(grid.models or (None,), grid.poolings or (None,)))
+    kinds = [kind_of(index, model, pooling, note) for model, pooling in pairs]
     centers = grid.centers or (options.center,)
     with ExitStack() as stack:
         making = Making(progress, note)
-        indexes = [embedded(stack, index, model, pooling, making) for model, pooling in pairs]
+        indexes = [embedded(stack, index, kind, making) for kind in kinds]
         collections = [base if each is index else pictures_of(each) for each in indexes]
         common = set(base.digests).intersection(*(each.digests for each in collections))
         left = max(len(each) for each in [base, *collections]) - len(common)
@@ -86,8 +89,16 @@ def evaluate_grid(
             those, verb = ("picture", "is") if left == 1 else ("pictures", "are")
             note(f"{left} {those} {verb} not in every one of the indexes and {verb} left out.")
         reports: list[EvalReport] = []
-        for pictures, center in product(collections, centers):
+        for (pictures, (model, _)), center in product(zip(collections, pairs, strict=True), centers):
             stage = f"comparing {len(reports) + 1} of {len(collections) * len(centers)}"
             chosen = replace(options, center=center)
-            reports.append(measured(pictures.only(common), names, chosen, progress, stage))
+            report = measured(pictures.only(common), names, chosen, progress, stage)
+            reports.append(replace(report, config=_called(report.config, model)))
     return tuple(reports)
+
+
+def _called(config: EvalConfig, model: str | None) -> EvalConfig:
+    """The configuration with the name that a checkpoint was imported under, which tells it from its model."""
+    if model is None or model == config.model or find_imported(model) is None:
+        return config
+    return replace(config, model=f"{model} ({config.model})")

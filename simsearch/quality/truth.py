@@ -62,7 +62,7 @@ def names_of(pictures: Pictures, options: EvalOptions, note: Callable[[str], Non
     elif options.truth.startswith(NAME):
         groups_of = _by_pattern(options.truth.removeprefix(NAME), options.group_size)
     else:
-        groups_of = _by_table(Path(options.truth).expanduser(), pictures, note)
+        groups_of = _by_table(Path(os.path.expanduser(options.truth)), pictures, note)
     found = {}
     for digest, paths in zip(pictures.digests, pictures.paths, strict=True):
         names = frozenset(name for path in paths for name in groups_of(path))

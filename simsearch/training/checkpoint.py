@@ -65,14 +65,21 @@ def save_state(out: Path, state: State) -> None:
     _write(state_path(out), lambda stream: torch.save(told, stream))
 
 
+def require_state(out: Path) -> None:
+    """Raises SimsearchError where there is no state of a training."""
+    if not state_path(out).is_file():
+        raise SimsearchError(
+            f"There is no training to go on with: {state_path(out)} is missing. Leave out --resume."
+        )
+
+
 def load_state(out: Path, run: str) -> State:
     """The state that was saved last. Raises SimsearchError for none, a damaged one, or one of another run."""
     path = state_path(out)
     # A process that was killed while it wrote leaves what it had written so far.
     for part in path.parent.glob(f"{glob.escape(path.name)}.*{_PART}"):
         part.unlink(missing_ok=True)
-    if not path.is_file():
-        raise SimsearchError(f"There is no training to go on with: {path} is missing. Leave out --resume.")
+    require_state(out)
     try:
         # Plain tensors and numbers: no code is run.
         told = torch.load(path, map_location="cpu", weights_only=True)

@@ -18,7 +18,14 @@ from simsearch.models.runners import available_threads, pick_device
 from simsearch.models.weights.files import read_digest
 from simsearch.models.weights.recipe import Recipe
 from simsearch.spec import EmbeddingSpec
-from simsearch.training.checkpoint import State, load_state, save_state, state_path, write_checkpoint
+from simsearch.training.checkpoint import (
+    State,
+    load_state,
+    require_state,
+    save_state,
+    state_path,
+    write_checkpoint,
+)
 from simsearch.training.learning import Learning
 from simsearch.training.pictures.collection import Collection, read_collection
 from simsearch.training.pictures.frames import Frames
@@ -28,6 +35,8 @@ from simsearch.views.figures import interval
 SUFFIX = ".safetensors"
 # Room around what the network sees, for parts of it to be cut out.
 _WIDER = 1.5
+# What people call the parts of a data set, which are no kinds of things.
+_PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 _WITHOUT_MEANING = ("device", "workers", "resume", "weights", "model")
 
 Progress = Callable[[str, int, int], None]
@@ -172,6 +181,7 @@ def _check(place: Path, config: FinetuneConfig) -> None:
     if not place.parent.is_dir() or not os.access(place.parent, os.W_OK):
         raise SimsearchError(f"There is no folder {place.parent} to write to; make it, or name another one.")
     if config.resume:
+        require_state(place)
         return
     if place.exists():
         raise SimsearchError(f"{place} is there already and is not replaced; name another file.")
@@ -185,6 +195,11 @@ def _check(place: Path, config: FinetuneConfig) -> None:
 def _tell(collection: Collection, note: Note) -> None:
     if collection.left_out:
         note(f"Left out, for want of pictures: {', '.join(collection.left_out)}")
+    if {name.casefold() for name in collection.classes} <= _PARTS:
+        note(
+            f"The classes are called {' and '.join(collection.classes)}. If these are parts of a data set, "
+            "name the folder whose subfolders are the classes instead: finetune parts the pictures itself."
+        )
     if not collection.validation:
         note("The classes are too small for validation pictures; the last epoch is taken, not the best one.")
 

@@ -51,7 +51,8 @@ class Learner(nn.Module):
         super().__init__()
         self.features = load_features(spec, weights)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
+            # A generator takes 64 bits.
+            torch.default_generator.manual_seed(seed % (1 << 63))
             self.head = Directions(spec.dim, classes)
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))

@@ -203,8 +203,22 @@ def test_a_table_without_groups(four: Path, tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("path,class\na/1.png,x\n")
     with pytest.raises(SimsearchError, match="no column called group, only path, class"):
         evaluate(four, EvalOptions(truth=str(tmp_path / "odd.csv")))
-    with pytest.raises(SimsearchError, match="is no file"):
-        evaluate(four, EvalOptions(truth=str(tmp_path / "none.csv")))
+    for missing in (str(tmp_path / "none.csv"), "~nobody-of-this-name/groups.csv"):
+        with pytest.raises(SimsearchError, match="is no file"):
+            evaluate(four, EvalOptions(truth=missing))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("a\0.png,x\n", "row 0 has a path that no file can have"),
+        ('"a/1.png,x\na/2.png,x\n', "unexpected end"),
+    ],
+)
+def test_a_table_with_a_path_that_is_none(four: Path, tmp_path: Path, lines: str, said: str) -> None:
+    (tmp_path / "odd.csv").write_text(f"path,group\n{lines}")
+    with pytest.raises(SimsearchError, match=f"odd.csv cannot be read as a table of photos: {said}"):
+        evaluate(four, EvalOptions(truth=str(tmp_path / "odd.csv")))
 
 
 def test_names_with_consecutive_numbers(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from benchmarks.samples import originals
 from simsearch import Index, index_folder
 from simsearch.cli import run
 from simsearch.engine.indexing import IndexingConfig
-from simsearch.models.choice import ModelChoice
+from simsearch.models.choice import ModelChoice, resolve
+from simsearch.models.weights.importing import import_weights
 from simsearch.quality import EvalOptions, Grid, evaluate, evaluate_grid
 
 LITE0 = IndexingConfig(choice=ModelChoice(model="efficientnet_lite0"))
@@ -158,6 +159,27 @@ def test_the_grid(indexed: Path, own_cache: Path, capfd: pytest.CaptureFixture[s
     best = max(found, key=lambda entry: entry["mAP"])
     [marked] = [line for line in lines if line.startswith("*")]
     assert f"{best['mAP']:.4f}" in marked
+
+
+def test_a_grid_with_a_wrong_name_makes_no_index(
+    indexed: Path, own_cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = own_cache / "cache" / "simsearch" / "eval"
+    before = sorted(made.glob("*"))
+    arguments = ["-i", str(indexed), "--grid", "model=efficientnet_lite0,efficientnet_lite9", "pooling=max"]
+    assert run(["eval", *arguments]) == 1
+    assert "There is no model called 'efficientnet_lite9'" in capfd.readouterr().err
+    assert sorted(made.glob("*")) == before
+
+
+def test_a_grid_tells_a_checkpoint_from_its_model(indexed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The checkpoint is the model's own under another name, so that both are the vectors of the index."""
+    weights = resolve(ModelChoice("efficientnet_lite0")).weights_path
+    import_weights(Path(weights), name="own-lite0")
+    found = answer(capfd, "-i", indexed, "--grid", "model=own-lite0,efficientnet_lite0")
+    named = [entry["config"]["model"] for entry in found]
+    assert named == ["own-lite0 (efficientnet_lite0)", "efficientnet_lite0"]
+    assert found[0]["mAP"] == found[1]["mAP"]
 
 
 def test_a_grid_compares_what_all_hold(indexed: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -71,7 +72,9 @@ class Asked:
     def _found(self, query: str | int, options: QueryOptions) -> QueryResult:
         if isinstance(query, int):
             result = self.searcher.query_id(query, options)
-            self.pictures[result.query] = self.searcher.index.paths_of(query)[0]
+            paths = self.searcher.index.paths_of(query)
+            # Of files with the same bytes some may have gone.
+            self.pictures[result.query] = next(filter(os.path.isfile, paths), paths[0])
         elif query == "-":
             data = sys.stdin.buffer.read()
             if not data:

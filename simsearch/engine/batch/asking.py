@@ -119,12 +119,11 @@ def _asked(
 ) -> tuple[Wanted, _Asked]:
     plus, minus = ([_seen(one, seen) for one in side] for side in (question.plus, question.minus))
     options = question.options
-    paths = [path for one in (*plus, *minus) for path in one.own]
-    own = frozenset(() if options.include_self else paths)
+    itself = frozenset(path for one in (*plus, *minus) for path in one.own)
     vector, wanted = rocchio(plus, minus), wanted_by(options)
     if options.expand:
-        vector = searcher.expanded(vector, options.expand, replace(wanted, without=own))
-    return wanted, _Asked(number, question, vector, own)
+        vector = searcher.expanded(vector, options.expand, replace(wanted, without=itself))
+    return wanted, _Asked(number, question, vector, frozenset() if options.include_self else itself)
 
 
 def _seen(one: Example | Seen, seen: dict[Stored, Seen]) -> Seen:

@@ -87,7 +87,8 @@ class Rarity:
         rank = self.pairs / one_in
         place = int(np.searchsorted(self.ranks, rank, side="right"))
         if place == len(self.ranks):
-            return self.scores[-1]
+            # Any score is as rare as one in one, also below those of all pairs.
+            return -1.0
         low, high = self.ranks[place - 1], self.ranks[place]
         share = float(np.log(rank / low) / np.log(high / low))
         return self.scores[place - 1] + share * (self.scores[place] - self.scores[place - 1])
@@ -96,7 +97,10 @@ class Rarity:
 def cut_of(rarity: Rarity | None, one_in: int) -> float:
     """The lowest score that at most one in so many pairs reaches. Raises QueryInvalid where none is."""
     if rarity is None:
-        raise QueryInvalid("This index does not know yet how rare a score is in it. Run: simsearch rebuild")
+        raise QueryInvalid(
+            "This index does not know yet how rare a score is in it. Run: simsearch rebuild (with one photo "
+            "alone there are no pairs to tell it from)"
+        )
     if one_in > rarity.pairs:
         raise QueryInvalid(
             f"This index can tell one in {rarity.pairs} pairs at most, not one in {one_in}; ask for a "

@@ -63,7 +63,11 @@ def read_table(path: Path) -> Iterator[dict[str, Any]]:
     `copies` is a list. Raises SimsearchError for another kind of file, or one without that column.
     """
     try:
-        yield from _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+        rows = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+        for number, row in enumerate(rows):
+            if "\0" in row["path"]:
+                raise ValueError(f"row {number} has a path that no file can have")
+            yield row
     except (OSError, csv.Error, UnicodeError, ValueError, RecursionError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
         raise SimsearchError(f"{path} cannot be read as a table of photos: {reason}.") from exc
@@ -71,7 +75,7 @@ def read_table(path: Path) -> Iterator[dict[str, Any]]:
 
 def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        reader = csv.DictReader(stream)
+        reader = csv.DictReader(stream, strict=True)
         _check(path, reader.fieldnames or ())
         for number, row in enumerate(reader):
             copies = json.loads(row.get("copies") or "[]")

@@ -151,7 +151,7 @@ class Run:
     def finish(self, *, prune: bool) -> IndexReport:
         """Judge what is gone, prune when asked, and report."""
         ledger, survey = self._ledger, self._survey
-        settle(self._index, self._labeller, self._note)
+        settle(self._index, self._labeller, self._note, embedded=self._ledger.counts.embedded > 0)
         gone = [i for i in survey.gone() if i not in ledger.moved_rows]
         self.kept = sum(absence.file_id not in ledger.moved_rows for absence in survey.absent) - len(gone)
         if prune and gone:

@@ -27,13 +27,21 @@ def labeller_for(index: Index, embedder: Embedder, note: Callable[[str], None]) 
     return Labeller(embedder, note) if catalog.why_no_labels(settings) is None else None
 
 
-def settle(index: Index, labeller: Labeller | None, note: Callable[[str], None]) -> None:
-    """Once a run is over: let the index say why it keeps no labels, where they turned out not to be had."""
-    if labeller is None or labeller.reason is None:
+def settle(index: Index, labeller: Labeller | None, note: Callable[[str], None], *, embedded: bool) -> None:
+    """Once a run is over: let the index say why it keeps no labels, and tell it once.
+
+    That is where they turned out not to be had, and where an index of before labels got its first new photo.
+    """
+    with index.database.read() as connection:
+        settings = catalog.read_settings(connection)
+    reason = labeller.reason if labeller is not None else None
+    if embedded and catalog.SETTING not in settings:
+        reason = catalog.why_no_labels(settings)
+    if reason is None:
         return
     with index.database.write() as connection:
-        writer.put_settings(connection, {catalog.SETTING: labeller.reason})
-    note(f"The photos get no labels: {labeller.reason}.")
+        writer.put_settings(connection, {catalog.SETTING: reason})
+    note(f"The photos get no labels: {reason}.")
 
 
 def names_kept(index: Index) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ Vectors = NDArray[np.float32]
 PLUS, MINUS = 1.0, 0.25
 """What an example weighs that says nothing itself."""
 
+MOST = 1e6
+"""Beside an example of such a weight a usual one is lost in the last digits of a vector."""
+
 _TINY = 1e-6
 
 
@@ -27,7 +30,7 @@ class Example:
 
     Attributes:
         source: what `Searcher.vector_of` takes: a path, the bytes of a picture, an id, an array.
-        weight: above 0; None is 1 for a picture to be like and 0.25 for one to be unlike.
+        weight: above 0, at most `MOST`; None is 1 for a picture to be like and 0.25 for one to be unlike.
         box: a region of it; None is the whole.
 
     Raises QueryInvalid for another weight.
@@ -38,8 +41,8 @@ class Example:
     box: Box | None = None
 
     def __post_init__(self) -> None:
-        if self.weight is not None and not (math.isfinite(self.weight) and self.weight > 0):
-            raise QueryInvalid(f"A weight is a number above 0, not {self.weight:g}.")
+        if self.weight is not None and not 0 < self.weight <= MOST:
+            raise QueryInvalid(f"A weight is a number above 0 and at most {MOST:g}, not {self.weight:g}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

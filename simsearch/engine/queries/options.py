@@ -56,7 +56,10 @@ class QueryOptions:
         if self.expand < 0:
             raise QueryInvalid(f"0 or more answers join a query, not {self.expand}.")
         if self.expand and self.one_in is not None:
-            raise QueryInvalid("How rare a score is, is told of one picture, not of one with its answers.")
+            raise QueryInvalid(
+                "How rare a score is, is told of one picture, not of one with its answers. Leave out the "
+                "rarity, or the expansion (which --preset category is)."
+            )
         if self.one_in is not None and self.one_in < 1:
             raise QueryInvalid(f"One in {self.one_in} is no rarity; it is one in 1 or more.")
         if self.diverse is not None and not 0 <= self.diverse <= 1:

@@ -21,6 +21,9 @@ from simsearch.media.formats import too_large
 from simsearch.media.sources.held import read_file
 from simsearch.paths import label
 
+_PIXEL = 1e-6
+"""No picture has a side of more than a million pixels, so that a smaller part of it is still one pixel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -84,7 +87,8 @@ def region_of_file(
     """
     named = label(source) if isinstance(source, Path) else "The picture"
     # Pixels are told of the full size, which is not known before the picture is open.
-    keep = math.ceil(framing.keep / min(box.width, box.height)) if box.is_fraction else 0
+    smaller = max(min(box.width, box.height), _PIXEL)
+    keep = math.ceil(framing.keep / smaller) if box.is_fraction else 0
     try:
         if isinstance(source, Path):
             data, _ = read_file(os.fsencode(source), limits.max_bytes)

@@ -59,7 +59,13 @@ def _box(
         (max(columns) + 1) / shape[1],
         (max(rows) + 1) / shape[0],
     )
-    left, top = max(0, round(part.x)), max(0, round(part.y))
-    right = min(size[0], math.ceil(part.x + part.width - 0.5))
-    bottom = min(size[1], math.ceil(part.y + part.height - 0.5))
-    return Region(left, top, right - left, bottom - top, share) if right > left and bottom > top else None
+    across, down = _along(part.x, part.width, size[0]), _along(part.y, part.height, size[1])
+    return Region(across[0], down[0], across[1], down[1], share) if across and down else None
+
+
+def _along(start: float, length: float, size: int) -> tuple[int, int] | None:
+    """First pixel and number of pixels, at least one; None outside of 0 to `size`."""
+    if start >= size or start + length <= 0:
+        return None
+    first = min(max(0, round(start)), size - 1)
+    return first, max(1, min(size, math.ceil(start + length - 0.5)) - first)

@@ -131,7 +131,10 @@ def _split(digests: Sequence[bytes], seed: int) -> tuple[Sequence[bytes], Sequen
 def _too_few(folder: Path, found: dict[bytes, dict[bytes, bytes]], skipped: Sequence[Skipped]) -> str:
     counts = ", ".join(f"{text(name)}: {len(digests)}" for name, digests in sorted(found.items())[:10])
     reasons = "".join(f" {item.path} was skipped: {item.reason}." for item in skipped[:10])
+    files = (item for item in scan(os.path.abspath(os.fsencode(folder))) if isinstance(item, ScannedFile))
+    loose = sum(b"/" not in item.relpath for item in files)
+    directly = f" Of no class, since directly in it: {loose} files." if loose else ""
     return (
         f"{folder} has no two subfolders with {LEAST} readable pictures each, which are its classes "
-        f"({counts or 'there is none with a picture'}). Links to folders are not followed.{reasons}"
+        f"({counts or 'there is none with a picture'}). Links to folders are not followed.{directly}{reasons}"
     )
