@@ -697,6 +697,47 @@ def test_a_sidecar_of_two_keepers_gets_the_notes_of_one_group_at_a_time(ground: 
     assert b'"5"' in (ground.photos / "a/1.xmp").read_bytes()
 
 
+def test_each_half_of_a_shot_gets_the_notes_of_its_own_copy(ground: Ground) -> None:
+    # darktable and digiKam write a sidecar for each half.
+    for place in ("a", "b"):
+        ground.put(f"{place}/IMG.CR2", b"raw")
+        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    ground.put("b/IMG.CR2.xmp", XMP % 5)
+    ground.put("b/IMG.JPG.xmp", XMP % 4)
+    ground.enter("a/IMG.JPG", "b/IMG.JPG", "a/IMG.CR2", "b/IMG.CR2")
+    before = tree(ground.photos)
+    groups = ground.group("a/IMG.CR2", "b/IMG.CR2"), ground.group("a/IMG.JPG", "b/IMG.JPG")
+    plan = ground.plan(*groups, merge_metadata=True)
+    assert apply(ground, plan).left == ()
+    assert b'"5"' in (ground.photos / "a/IMG.CR2.xmp").read_bytes()
+    assert b'"4"' in (ground.photos / "a/IMG.JPG.xmp").read_bytes()
+    take_back(ground, plan.run)
+    assert tree(ground.photos) == before
+
+
+def test_notes_of_a_raw_file_that_is_not_indexed_go_to_its_jpegs_sidecar(ground: Ground) -> None:
+    for place in ("a", "b"):
+        ground.put(f"{place}/IMG.CR2", b"raw")
+        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    ground.put("b/IMG.CR2.xmp", XMP % 5)
+    ground.enter("a/IMG.JPG", "b/IMG.JPG")
+    apply(ground, ground.plan(ground.group("a/IMG.JPG", "b/IMG.JPG"), merge_metadata=True))
+    assert b'"5"' in (ground.photos / "a/IMG.JPG.xmp").read_bytes()
+
+
+def test_a_shot_stays_whole_where_the_sidecar_of_one_half_cannot_be_read(ground: Ground) -> None:
+    for place in ("a", "b"):
+        ground.put(f"{place}/IMG.CR2", b"raw")
+        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    ground.put("b/IMG.CR2.xmp", XMP % 5)
+    ground.put("a/IMG.CR2.xmp", b"<!DOCTYPE x>")
+    ground.enter("a/IMG.JPG", "b/IMG.JPG", "a/IMG.CR2", "b/IMG.CR2")
+    groups = ground.group("a/IMG.CR2", "b/IMG.CR2"), ground.group("a/IMG.JPG", "b/IMG.JPG")
+    plan = ground.plan(*groups, merge_metadata=True)
+    assert plan.files == 0
+    assert "which cannot be read" in str(left(plan))
+
+
 def test_a_sidecar_that_was_edited_after_the_merge_is_not_undone(ground: Ground) -> None:
     ground.put("b/1.xmp", XMP % 5)
     plan = both(ground, merge_metadata=True)

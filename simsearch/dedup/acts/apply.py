@@ -25,6 +25,7 @@ from simsearch.dedup.acts.records import (
     Plan,
     PlannedFile,
     PlannedGroup,
+    PlannedMerge,
     Step,
 )
 from simsearch.dedup.acts.runs import command, journal_path, over, report_of, save_plan, stopped
@@ -87,6 +88,11 @@ class _Applying:
     progress: Progress | None
     keepers: disk.Keepers = field(default_factory=disk.Keepers)
     folders: Folders = field(default_factory=Folders)
+    merges: dict[str, PlannedMerge] = field(init=False)
+    """By path of the keeper."""
+
+    def __post_init__(self) -> None:
+        self.merges = {group.keep: group.merge for group in self.plan.groups if group.merge is not None}
 
     def run(self) -> tuple[Left, ...]:
         left: list[Left] = []
@@ -141,7 +147,7 @@ class _Applying:
         pending = [part for part in parts if (s := self._step(part)) is None or states[s.number] != "done"]
         if not pending:
             return None
-        reason = self._objection(file, pending) or self._merge(group, file.keeper)
+        reason = self._objection(file, pending) or self._merges(group, parts)
         if reason is None:
             fresh = [part for part in pending if self._step(part) is None]
             names = free_names([os.fsencode(part.target) for part in fresh], ()) if fresh else []
@@ -221,10 +227,17 @@ class _Applying:
             return disk.CHANGED
         return None
 
-    def _merge(self, group: PlannedGroup, keeper: FileFacts) -> str | None:
-        merge = group.merge
-        if merge is None:
-            return None
+    def _merges(self, group: PlannedGroup, parts: Sequence[_Part]) -> str | None:
+        """Write the sidecars that get notes of a unit's pictures: its group's, and those of halves of a shot."""
+        for part in parts:
+            keep = group.keep if part is parts[-1] else part.keeper.path
+            merge = self.merges.get(keep) if is_picture(part.facts) else None
+            reason = None if merge is None else self._merge(merge, part.keeper)
+            if reason is not None:
+                return reason
+        return None
+
+    def _merge(self, merge: PlannedMerge, keeper: FileFacts) -> str | None:
         before = merge.before
         known = self._known(merge.sidecar, merge=True)
         digest = hashlib.sha256(merge.xmp).hexdigest()
