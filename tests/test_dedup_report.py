@@ -74,7 +74,7 @@ DOUBTFUL = group("/p/d.jpg", photo("/p/e.jpg", "probably", 0.7), level="probably
 
 def test_the_json_of_groups() -> None:
     value = json.loads(to_json(report(COPIES)))
-    beside = {"index", "threshold", "photos", "compared", "failed", "silenced", "calibration"}
+    beside = {"index", "threshold", "photos", "compared", "failed", "silenced", "calibration", "without"}
     assert set(value) == {"groups"} | beside
     [one] = value["groups"]
     assert set(one) == {"level", "min_score", "keep", "why", "photos"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from simsearch.dedup.calibration.calibrate import CalibrationOptions, calibrate
 from simsearch.dedup.calibration.curve import Calibration
@@ -22,7 +23,8 @@ from simsearch.dedup.stages.judging import Cuts, PairJudge, counted, cuts_of, ma
 from simsearch.dedup.stages.sources import Asking, Given, PictureSet, opened
 from simsearch.dedup.verdicts import Verdicts
 from simsearch.dedup.verify.classifier import Classifier, shipped
-from simsearch.errors import SimsearchError
+from simsearch.errors import IndexMissing, SimsearchError
+from simsearch.paths import existing_index
 from simsearch.records import Skipped
 
 Progress = Callable[[str, int, int], None]
@@ -50,7 +52,8 @@ def find_leaks(
         train, test: a folder of photos, or an index by its name or folder. A folder that lies in no index
             gets one of its own in the user's cache folder, which is brought up to date each time.
         options: `reach`, `threshold`, `precision` and `workers` count here.
-        index: the index that folders may lie in; None for the usual one.
+        index: the index that folders may lie in, and whose verdicts count beside those of the two sets; None
+            for the usual one, if there is any.
         progress: called with the stage ("indexing", "reading", "comparing", "calibrating"), how much is done,
             and of how much.
         note: called with lines for a person.
@@ -63,7 +66,7 @@ def find_leaks(
     told = progress or (lambda stage, done, total: None)
     asking = Asking(index, options.workers, told, note or (lambda line: None))
     with opened(train, test, asking) as (base, asked):
-        return _Search(base, asked, options, told).report()
+        return _Search(base, asked, options, told, _spoken(index)).report()
 
 
 class _Search:
@@ -73,8 +76,14 @@ class _Search:
     """
 
     def __init__(
-        self, base: PictureSet, asked: PictureSet, options: DedupOptions, progress: Progress
+        self,
+        base: PictureSet,
+        asked: PictureSet,
+        options: DedupOptions,
+        progress: Progress,
+        spoken: frozenset[Path],
     ) -> None:
+        self._spoken = spoken | {chosen.index.path for chosen in (base, asked)}
         self._sets, self._options, self._progress = (base, asked), options, progress
         self._base, self._asked = base.collection(), asked.collection()
         self._by_bytes = {picture.sha256: picture for picture in self._base.pictures}
@@ -169,8 +178,7 @@ class _Search:
         return Cuts(self._calibration.near, self._calibration.probable)
 
     def _verdicts(self, stack: ExitStack) -> list[Verdicts]:
-        paths = sorted({chosen.index.path for chosen in self._sets})
-        return [stack.enter_context(Verdicts.open(path)) for path in paths]
+        return [stack.enter_context(Verdicts.open(path)) for path in sorted(self._spoken)]
 
     def _allowed(self, pairs: Iterable[Places], verdicts: list[Verdicts]) -> Iterator[Places]:
         """Ids (asked, base) of pairs of places, but for those that a person told apart."""
@@ -198,6 +206,13 @@ class _Search:
         for number, (_, _, _, pair) in best.items():
             for path in self._pictures[number].paths:
                 yield Leak(path, self._pictures[pair.first].paths[0], pair.level, pair.score)
+
+
+def _spoken(index: Given | None) -> frozenset[Path]:
+    """The index whose verdicts count beside those of the two sets, if it is there."""
+    with suppress(IndexMissing):
+        return frozenset((existing_index(index),))
+    return frozenset()
 
 
 def _sampled(side: Side) -> list[Places]:

@@ -300,6 +300,22 @@ def test_what_one_group_keeps_does_not_go_with_another(ground: Ground) -> None:
     assert going(plan) == [["c.png"]]
 
 
+@pytest.mark.parametrize("action", ["set-aside", "symlink"])
+def test_a_copy_that_a_link_leads_to_keeps_its_name(ground: Ground, action: str) -> None:
+    ground.put("a/1.png", b"photo")
+    copy = ground.put("b/1.png", b"photo")
+    (ground.photos / "album").mkdir()
+    link = ground.photos / "album/best.png"
+    link.symlink_to(copy)
+    ground.enter("a/1.png", "b/1.png", "album/best.png")
+    plan = ground.plan(ground.group("a/1.png", "b/1.png"), action=action)
+    # In its place a link would go on leading to the same bytes.
+    assert plan.files == (action == "symlink")
+    assert left(plan) == ({} if plan.files else {"1.png": f"a link leads to it: {link}"})
+    apply(ground, plan)
+    assert link.read_bytes() == b"photo"
+
+
 def test_a_linked_folder_makes_no_second_copy(ground: Ground) -> None:
     ground.put("a/1.png", b"photo")
     (ground.photos / "alias").symlink_to("a")

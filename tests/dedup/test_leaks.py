@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -154,6 +155,23 @@ def test_what_a_person_told_apart_is_not_asked_again(sets: Sets, tmp_path: Path)
         by_name = {Path(path).name: photo.sha256 for photo in opened.photos() for path in photo.paths}
     with Verdicts.open(index) as verdicts:
         verdicts.different([bytes.fromhex(by_name[name]) for name in ("edited.jpg", "chelsea.png")])
+    assert told(find_leaks(train, test, index=index)) == EXACT
+
+
+def test_verdicts_of_the_index_that_is_named_count_for_folders_outside_of_it(
+    sets: Sets, tmp_path: Path
+) -> None:
+    train, test = sets
+    other = tmp_path / "other"
+    other.mkdir()
+    picture(3, SIZE).save(other / "x.png")
+    index = indexed(tmp_path, other)
+    digests = [
+        hashlib.sha256(path.read_bytes()).digest()
+        for path in (test / "edited.jpg", train / "deep" / "chelsea.png")
+    ]
+    with Verdicts.open(index) as verdicts:
+        verdicts.different(digests)
     assert told(find_leaks(train, test, index=index)) == EXACT
 
 

@@ -228,7 +228,7 @@ class _Applying:
         return None
 
     def _merges(self, group: PlannedGroup, parts: Sequence[_Part]) -> str | None:
-        """Write the sidecars that get notes of a unit's pictures: its group's, and those of halves of a shot."""
+        """Write the sidecars that get notes of a unit's pictures, of each half of a shot its own."""
         for part in parts:
             keep = group.keep if part is parts[-1] else part.keeper.path
             merge = self.merges.get(keep) if is_picture(part.facts) else None

@@ -25,12 +25,14 @@ from simsearch.dedup.acts.records import (
 )
 from simsearch.dedup.metadata.merge import merged_sidecar
 from simsearch.dedup.records import DuplicateGroup
+from simsearch.engine.batch.hits import content_paths
 from simsearch.engine.index import Index
 from simsearch.errors import ActRefused, PhotoUnreadable
 from simsearch.paths import canonical, text
 from simsearch.storage import catalog
 
 REFERENCE_METADATA = "its notes would go to the keeper's sidecar, which is in a reference folder"
+UNWRITABLE_SIDECAR = "its notes would go to the keeper's sidecar"
 UNREADABLE_SIDECAR = "its notes would go to the keeper's sidecar, which cannot be read"
 
 
@@ -48,6 +50,7 @@ def make_plan(index: Index, groups: Sequence[DuplicateGroup], options: PlanOptio
     reference = tuple(canonical(folder) for folder in options.reference)
     run = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
     scene = Scene(Places(roots, run, _destination(index, options, reference)), options.action, reference)
+    scene.links.update(_links(index, groups))
     look_at_keepers(scene, groups)
     found, left = candidates(scene, groups)
     planned = _planned(scene, found, left)
@@ -66,6 +69,16 @@ def make_plan(index: Index, groups: Sequence[DuplicateGroup], options: PlanOptio
     ]
     to = None if scene.places.to is None else text(scene.places.to)
     return Plan(VERSION, run, str(index.path), options.action, to, tuple(records))
+
+
+def _links(index: Index, groups: Sequence[DuplicateGroup]) -> dict[str, str]:
+    """By the files that they lead to, the symbolic links among the files of what the groups hold."""
+    digests = dict.fromkeys(photo.sha256 for group in groups for photo in group.photos)
+    with index.database.read() as connection:
+        found = (catalog.content_by_digest(connection, bytes.fromhex(digest)) for digest in digests)
+        known = content_paths(connection, [number for number in found if number is not None])
+    links = sorted(path for paths in known.values() for path in paths if os.path.islink(path))
+    return {os.path.realpath(text(link)): text(link) for link in reversed(links)}
 
 
 def _destination(index: Index, options: PlanOptions, reference: Sequence[bytes]) -> bytes | None:
@@ -172,5 +185,9 @@ def _merge(scene: Scene, keep: str, others: Sequence[str]) -> PlannedMerge | str
         return f"{UNREADABLE_SIDECAR}: {exc}"
     if scene.is_reference(merge.sidecar):
         return REFERENCE_METADATA
-    [target] = free_names([scene.places.aside_of(os.fsencode(merge.sidecar))], ())
+    sidecar = os.fsencode(merge.sidecar)
+    [target] = free_names([scene.places.aside_of(sidecar)], ())
+    reason = disk.rights_objection(sidecar, target)
+    if reason is not None:
+        return f"{UNWRITABLE_SIDECAR}: {reason}"
     return PlannedMerge(merge.sidecar, merge.xmp, merge.lines, before, text(target))

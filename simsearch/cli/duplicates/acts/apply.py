@@ -7,7 +7,7 @@ import shlex
 
 import click
 
-from simsearch.cli.duplicates.showing import confirm, refuse_beside, told
+from simsearch.cli.duplicates.showing import confirm, interruptible, refuse_beside, told
 from simsearch.cli.options import Common
 from simsearch.cli.output import answer, answer_text, note
 
@@ -43,7 +43,10 @@ def apply_named(named: str, common: Common, form: str, yes: bool) -> None:
             note(plan_line(plan))
         words = act_words(plan)
         confirm(f"{words[:1].upper()}{words[1:]}?", yes)
-        with told(common) as shown:
+        go_on = (
+            f"simsearch dedup --apply {plan.run}{flag}; or take it back with: simsearch undo {plan.run}{flag}"
+        )
+        with told(common) as shown, interruptible(go_on):
             report = apply_plan(index, plan, yes=True, progress=shown.counted("files"))
     for line in left_lines(report.left):
         note(line)

@@ -47,6 +47,7 @@ class Scene:
         reference: folders that are never touched.
         keepers: facts of the keeper of each group, or why it cannot be one.
         kept: (device, inode) of every keeper.
+        links: by path of a file, a symbolic link of the index that leads to it.
     """
 
     places: Places
@@ -54,6 +55,7 @@ class Scene:
     reference: tuple[bytes, ...]
     keepers: list[FileFacts | str] = field(default_factory=list)
     kept: set[tuple[int, int]] = field(default_factory=set)
+    links: dict[str, str] = field(default_factory=dict)
 
     def family(self, path: str) -> Family:
         """The family of a picture. Raises OSError where its folder cannot be listed."""
@@ -177,7 +179,9 @@ def _place(scene: Scene, photo: DuplicatePhoto, keeper: FileFacts) -> str | None
         return KEPT_ELSEWHERE
     if scene.places.to is not None and relative(raw, scene.places.to) is not None:
         return "it is in that folder already"
-    return None
+    if photo.path in scene.links and scene.action not in LINKS:
+        return f"a link leads to it: {scene.links[photo.path]}"
+    return disk.rights_objection(raw, scene.places.target_of(raw))
 
 
 def _is_same_shot(scene: Scene, path: str, keeper: str) -> bool:

@@ -128,7 +128,7 @@ def _data(lib: Library, session: Session, doubts: Sequence[Doubt], number: int) 
 
 def _photo(picture: Picture) -> DuplicatePhoto:
     path = picture.paths[0]
-    size = os.stat(path).st_size if os.path.exists(path) else 0
+    size = os.stat(path).st_size if os.path.exists(path) else picture.size or 0
     return DuplicatePhoto(path, 1.0, picture.width, picture.height, size, "near", picture.sha256.hex())
 
 
