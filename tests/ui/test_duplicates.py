@@ -386,6 +386,11 @@ def test_answers_about_pairs_are_kept_once(ground: Ground) -> None:
     with Verdicts.open(ground.index) as verdicts:
         [label] = verdicts.labels()
         assert (label.first, label.second, label.same) == (bytes(32), b"\1" * 32, True)
+        # What was skipped had no answer; what was answered has none any more.
+        answer_pair(lib, session, doubts, {"what": "back"})
+        assert (session.taught, len(verdicts.labels())) == ({0: "copies"}, 1)
+        answer_pair(lib, session, doubts, {"what": "back"})
+        assert (session.taught, verdicts.labels()) == ({}, ())
 
 
 def page(index: str) -> None:
