@@ -284,6 +284,22 @@ def test_what_belongs_to_a_copy_goes_and_comes_back_with_it(ground: Ground) -> N
     assert tree(ground.photos) == before
 
 
+def test_both_groups_of_a_raw_and_its_jpeg_are_off_the_list_when_the_shot_goes(ground: Ground) -> None:
+    names = ("a/1.cr2", "b/1.cr2", "a/1.jpg", "b/1.jpg")
+    for name in names:
+        ground.put(name, 1 if name.endswith("jpg") else 2)
+    age(ground.photos)
+    ground.enter(*names)
+    groups = [group(*(member(ground, name, "bytes") for name in two)) for two in (names[:2], names[2:])]
+    found = found_of(*groups)
+    made = drafted(ground, found, *(deciding.proposal(each) for each in groups))
+    assert made.plan.files == 1
+    with Index.open(ground.index) as index:
+        done = carry_out(index, found, made, lambda done, total: None)
+    assert (done.report is not None, found.open_groups()) == (True, {})
+    assert not list((ground.photos / "b").iterdir())
+
+
 def test_what_all_stays_is_not_asked_again_until_that_is_taken_back(ground: Ground) -> None:
     report = twins(ground)
     before = tree(ground.photos)
