@@ -160,7 +160,7 @@ def test_the_page_is_written(library: Path, tmp_path: Path, capfd: pytest.Captur
     assert html.count("data:image/jpeg;base64,") == 2
     assert "Group 1: same bytes" in html
     assert run([*command, "/none/x"]) == 1
-    assert "The page /none/x cannot be written: No such file" in capfd.readouterr().err
+    assert "The page /none/x cannot be written: there is no folder" in capfd.readouterr().err
 
 
 def test_copies_are_found(library: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -260,6 +260,28 @@ def test_a_page_takes_the_place_of_a_page_alone(
         assert (done, out) == (1, "")
         assert f"{page} is there already and is no HTML page, so it is not replaced." in err
         assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (["dedup", "--html"], "page"),
+        (["dedup", "--action", "set-aside", "--plan"], "plan"),
+        (["leaks", "/train", "/test", "--html"], "page"),
+    ],
+)
+def test_a_folder_that_is_not_there_is_told_before_anything_is_looked_for(
+    command: list[str],
+    what: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("find.find_duplicates", "leaks.find_leaks"):
+        monkeypatch.setattr(f"simsearch.dedup.{name}", lambda *a, **k: pytest.fail("it was looked for"))
+    assert run([*command, str(tmp_path / "no" / "file")]) == 1
+    told = f"Error: The {what} {tmp_path}/no/file cannot be written: there is no folder {tmp_path}/no. "
+    assert capfd.readouterr().err.startswith(told)
 
 
 # leaks
@@ -685,6 +707,13 @@ def test_a_plan_that_is_none(tmp_path: Path, own: SimpleNamespace, capfd: pytest
     assert "Cannot read the plan" in capfd.readouterr().err
     assert run(["undo", "20260101-000000-abcdef", *index]) == 1
     assert "has no run 20260101-000000-abcdef" in capfd.readouterr().err
+
+
+def test_a_run_that_is_not_there_is_told(own: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    run_name = "20200101-000000-abcdef"
+    assert run(["dedup", "--apply", run_name, "-i", str(own.index)]) == 1
+    told = f"Error: {own.index} has no run {run_name}. See them with: simsearch undo -i {own.index}\n"
+    assert capfd.readouterr().err == told
 
 
 def test_a_run_is_taken_back_from_its_folder_alone(

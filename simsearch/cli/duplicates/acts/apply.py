@@ -10,6 +10,7 @@ import click
 from simsearch.cli.duplicates.showing import confirm, interruptible, refuse_beside, told
 from simsearch.cli.options import Common
 from simsearch.cli.output import answer, answer_text, note
+from simsearch.errors import NotIndexed
 
 _GO_WITH_APPLY = {"apply", "yes", "form"}
 DONE = {
@@ -36,7 +37,10 @@ def apply_named(named: str, common: Common, form: str, yes: bool) -> None:
         raise click.UsageError(f"What was done is shown as a table or as JSON, not as {form}.")
     of_run = RUN.fullmatch(named) is not None
     folder = existing_index(common.index) if of_run else None
-    plan = read_plan(named if folder is None else os.fsdecode(plan_path(folder, named)))
+    place = named if folder is None else os.fsdecode(plan_path(folder, named))
+    if folder is not None and not os.path.lexists(place):
+        raise NotIndexed(f"{folder} has no run {named}. See them with: simsearch undo{common.index_flag}")
+    plan = read_plan(place)
     flag = common.index_flag if of_run or common.index is not None else f" -i {shlex.quote(plan.index)}"
     with Index.open(folder or common.index or plan.index) as index:
         if not common.quiet:
