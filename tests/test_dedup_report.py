@@ -290,6 +290,9 @@ def test_what_an_act_did(tmp_path: Path) -> None:
     assert "".join(act_lines(done, "set aside")) == (
         f"RUN: 2 pictures and 1 file beside them set aside, 1.5 kB; it is applied now\n  in {tmp_path}\n"
     )
+    (tmp_path / "simsearch-undo.jsonl").write_text("")
+    moved = ActReport("RUN", "move", "applied", 2, 0, 1500, (), trash)
+    assert "".join(act_lines(moved, "moved")) == "RUN: 2 pictures moved, 1.5 kB; it is applied now\n"
     partly = ActReport("RUN", "set-aside", "partly", 1, 0, 500, left, ())
     assert "".join(act_lines(partly, "put back")) == "RUN: 1 picture put back, 500 B; it is partly done now\n"
     assert list(left_lines(())) == []

@@ -704,16 +704,10 @@ def test_a_plan_that_is_none(tmp_path: Path, own: SimpleNamespace, capfd: pytest
     assert run(["dedup", "--apply", str(tmp_path / "plan.json"), *index]) == 1
     assert "is no plan" in capfd.readouterr().err
     assert run(["dedup", "--apply", "20260101-000000-abcdef", *index]) == 1
-    assert "Cannot read the plan" in capfd.readouterr().err
+    told = f"has no run 20260101-000000-abcdef. See them with: simsearch undo -i {own.index}\n"
+    assert capfd.readouterr().err.endswith(told)
     assert run(["undo", "20260101-000000-abcdef", *index]) == 1
     assert "has no run 20260101-000000-abcdef" in capfd.readouterr().err
-
-
-def test_a_run_that_is_not_there_is_told(own: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
-    run_name = "20200101-000000-abcdef"
-    assert run(["dedup", "--apply", run_name, "-i", str(own.index)]) == 1
-    told = f"Error: {own.index} has no run {run_name}. See them with: simsearch undo -i {own.index}\n"
-    assert capfd.readouterr().err == told
 
 
 def test_a_run_is_taken_back_from_its_folder_alone(
