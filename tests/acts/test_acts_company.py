@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from simsearch.dedup.acts.planning.companions import Folders, belongs
 from simsearch.dedup.acts.purging.purge import purge
 from simsearch.dedup.acts.records import ActReport, Plan
 from simsearch.dedup.acts.undo import undo
+from simsearch.dedup.verdicts import Verdicts
 
 
 @pytest.fixture
@@ -216,6 +218,20 @@ def test_a_whole_shot_goes_as_one_where_both_halves_are_in_one_group(ground: Gro
     assert going(plan) == [["IMG.CR2", "IMG.JPG"]]
     assert left(plan) == {"IMG.CR2": "the other half of the shot that is kept"}
     assert comes_back(ground, plan)
+
+
+def test_a_raw_that_all_stays_by_a_verdict_keeps_its_jpeg(ground: Ground) -> None:
+    for place in ("a", "b"):
+        ground.put(f"{place}/IMG.CR2", b"raw")
+        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    ground.enter("a/IMG.JPG", "b/IMG.JPG")
+    with Verdicts.open(ground.index) as verdicts:
+        verdicts.keep_all([hashlib.sha256(b"raw").digest()] * 2)
+        plan = ground.plan(ground.group("a/IMG.JPG", "b/IMG.JPG"))
+        words = f"you said that the other half of its shot stays: {ground.photos / 'b/IMG.CR2'}"
+        assert (plan.files, left(plan)) == (0, {"IMG.JPG": words})
+        verdicts.forget([hashlib.sha256(b"raw").digest()])
+    assert ground.plan(ground.group("a/IMG.JPG", "b/IMG.JPG")).files == 1
 
 
 def test_a_raw_without_a_copy_keeps_its_jpeg(ground: Ground) -> None:

@@ -292,6 +292,9 @@ def test_both_groups_of_a_raw_and_its_jpeg_are_off_the_list_when_the_shot_goes(g
     ground.enter(*names)
     groups = [group(*(member(ground, name, "bytes") for name in two)) for two in (names[:2], names[2:])]
     found = found_of(*groups)
+    # Nothing is remembered yet of what was decided in this visit.
+    stays = Decision(deciding.KEEP_ALL, groups[0].keep)
+    assert drafted(ground, found, stays, deciding.proposal(groups[1])).plan.files == 0
     made = drafted(ground, found, *(deciding.proposal(each) for each in groups))
     assert made.plan.files == 1
     with Index.open(ground.index) as index:

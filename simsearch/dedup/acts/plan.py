@@ -25,6 +25,7 @@ from simsearch.dedup.acts.records import (
 )
 from simsearch.dedup.metadata.merge import merged_sidecar
 from simsearch.dedup.records import DuplicateGroup
+from simsearch.dedup.verdicts import Verdicts
 from simsearch.engine.batch.hits import content_paths
 from simsearch.engine.index import Index
 from simsearch.errors import ActRefused, PhotoUnreadable
@@ -51,9 +52,12 @@ def make_plan(index: Index, groups: Sequence[DuplicateGroup], options: PlanOptio
     run = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
     scene = Scene(Places(roots, run, _destination(index, options, reference)), options.action, reference)
     scene.links.update(_links(index, groups))
+    scene.stay = options.stay
     look_at_keepers(scene, groups)
     found, left = candidates(scene, groups)
-    planned = _planned(scene, found, left)
+    with Verdicts.open(index.path) as verdicts:
+        scene.kept_all = verdicts.silences
+        planned = _planned(scene, found, left)
     merges = _merges(scene, groups, planned, left) if options.merge_metadata else {}
     records = [
         PlannedGroup(

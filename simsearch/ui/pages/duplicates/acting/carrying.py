@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simsearch.dedup.acts.apply import apply_plan
 from simsearch.dedup.acts.plan import make_plan
@@ -55,14 +55,16 @@ def draft(
     """
     groups: list[DuplicateGroup] = []
     stays: dict[str, tuple[Left, ...]] = {}
+    stay: set[str] = set()
     for number, (group, decision) in enumerate(decided.values(), 1):
         planned, left = to_plan(headed(index, found, group, decision.keep), decision)
         groups += [] if planned is None else [planned]
         if left:
             stays[decision.keep] = left
+        stay |= {item.path for item in left} if decision.kind == SET_ASIDE else {p.path for p in group.photos}
         if progress is not None:
             progress(number, len(decided))
-    plan = make_plan(index, groups, options)
+    plan = make_plan(index, groups, replace(options, stay=frozenset(stay)))
     return Draft(dict(decided), plan, stays, answers(decided.values()))
 
 
