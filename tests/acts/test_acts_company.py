@@ -67,6 +67,13 @@ def going(plan: Plan) -> list[list[str]]:
         ("IMG.jpg.supplemental-metadata.json", "IMG.jpg", True),
         ("IMG.jpg.supplemental-me.json", "IMG.jpg", True),
         ("IMG.jpg.supplement-of-mine.json", "IMG.jpg", False),
+        ("IMG.jpg(1).json", "IMG(1).jpg", True),
+        ("IMG.JPG(1).JSON", "IMG(1).jpg", True),
+        ("my.IMG.jpg.supplemental-meta(12).json", "my.IMG(12).jpg", True),
+        ("IMG(1).jpg.json", "IMG(1).jpg", True),
+        ("IMG.jpg(1).json", "IMG.jpg", False),
+        ("IMG.jpg(2).json", "IMG(1).jpg", False),
+        ("IMG.jpg.supplemental-metadata(1).json", "IMG.jpg", False),
         ("IMG2.xmp", "IMG.jpg", False),
         ("IMG.jpg2.json", "IMG.jpg", False),
         ("IMG.txt", "IMG.jpg", False),
@@ -135,6 +142,17 @@ def test_every_sidecar_of_a_copy_goes_with_it(ground: Ground) -> None:
     plan = ground.plan(ground.group("a/IMG.jpg", "b/IMG.jpg"))
     [names] = going(plan)
     assert (names[0], sorted(names[1:])) == ("IMG.jpg", sorted(beside))
+    assert comes_back(ground, plan)
+
+
+def test_notes_of_a_numbered_picture_of_google_takeout_go_with_it(ground: Ground) -> None:
+    ground.put("IMG.jpg", b"photo")
+    ground.put("IMG(1).jpg", b"photo")
+    for name in ("IMG.jpg.json", "IMG.jpg(1).json"):
+        ground.put(name, name.encode())
+    ground.enter("IMG.jpg", "IMG(1).jpg")
+    plan = ground.plan(ground.group("IMG.jpg", "IMG(1).jpg"))
+    assert going(plan) == [["IMG(1).jpg", "IMG.jpg(1).json"]]
     assert comes_back(ground, plan)
 
 
