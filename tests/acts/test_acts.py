@@ -20,7 +20,15 @@ from simsearch.dedup.acts.reading import read_plan, write_plan
 from simsearch.dedup.acts.records import ActReport, Plan, Step
 from simsearch.dedup.acts.runs import list_runs, save_plan
 from simsearch.dedup.acts.undo import undo
-from simsearch.errors import ActRefused, ActStopped, ExtraMissing, IndexLocked, NotIndexed, PlanUnreadable
+from simsearch.errors import (
+    ActRefused,
+    ActStopped,
+    ExtraMissing,
+    IndexLocked,
+    NotIndexed,
+    PlanUnreadable,
+    RootMissing,
+)
 from simsearch.storage.lock import WriterLock
 
 GONE = {"b/1.png", "b/1.xmp", "c/2.png"}
@@ -204,6 +212,22 @@ def test_without_a_yes_nothing_is_touched(ground: Ground) -> None:
     before, plan = tree(ground.photos), both(ground)
     with Index.open(ground.index) as index, pytest.raises(ActRefused, match="2 files would go"):
         apply_plan(index, plan, yes=False)
+    assert tree(ground.photos) == before
+
+
+@pytest.mark.parametrize("mount_point", [False, True])
+def test_a_disk_that_is_not_mounted_is_waited_for(ground: Ground, mount_point: bool) -> None:
+    before, plan = tree(ground.photos), both(ground)
+    ground.photos.rename(ground.work / "elsewhere")
+    if mount_point:
+        ground.photos.mkdir()
+    with pytest.raises(RootMissing, match=r": (missing|empty), though"):
+        apply(ground, plan)
+    if mount_point:
+        ground.photos.rmdir()
+    (ground.work / "elsewhere").rename(ground.photos)
+    assert apply(ground, plan).files == 2
+    take_back(ground, plan.run)
     assert tree(ground.photos) == before
 
 

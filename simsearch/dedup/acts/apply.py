@@ -15,7 +15,13 @@ from simsearch.dedup.acts.disk.places import Places, free_names
 from simsearch.dedup.acts.disk.renaming import make_folder, missing_folders
 from simsearch.dedup.acts.disk.steps import perform, refusal, restore
 from simsearch.dedup.acts.journal import Journal
-from simsearch.dedup.acts.planning.checking import check_plan, company_objection, is_picture, place_objection
+from simsearch.dedup.acts.planning.checking import (
+    check_mounted,
+    check_plan,
+    company_objection,
+    is_picture,
+    place_objection,
+)
 from simsearch.dedup.acts.planning.companions import Folders
 from simsearch.dedup.acts.records import (
     LINKS,
@@ -48,8 +54,8 @@ def apply_plan(index: Index, plan: Plan, *, yes: bool, progress: Progress | None
         yes: that a person has seen the plan.
         progress: is told (files done, files in all).
 
-    Raises ActRefused before anything was touched, ActStopped where the disk refuses in the middle,
-    IndexLocked, PlanUnreadable for a damaged journal.
+    Raises ActRefused before anything was touched, RootMissing likewise (an unmounted disk?), ActStopped where
+    the disk refuses in the middle, IndexLocked, PlanUnreadable for a damaged journal.
     """
     if not yes:
         raise ActRefused(
@@ -64,6 +70,8 @@ def apply_plan(index: Index, plan: Plan, *, yes: bool, progress: Progress | None
         with Journal(journal_path(index.path, plan.run)) as journal:
             if journal.history.phase not in ("", "applied"):
                 raise over(index.path, plan.run, journal.history.phase)
+            if journal.history.phase != "applied":
+                check_mounted(plan, places, begun=bool(journal.history.run))
             left: tuple[Left, ...] = ()
             if journal.history.phase != "applied":
                 left = _Applying(index, plan, places, journal, progress).run()
