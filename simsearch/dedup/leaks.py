@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -12,7 +13,7 @@ from simsearch.dedup.calibration.calibrate import CalibrationOptions, calibrate
 from simsearch.dedup.calibration.curve import Calibration
 from simsearch.dedup.calibration.labels import labelled
 from simsearch.dedup.candidates import pairs as candidates
-from simsearch.dedup.candidates.collection import Collection
+from simsearch.dedup.candidates.collection import Collection, missing_roots
 from simsearch.dedup.candidates.pairs import Side
 from simsearch.dedup.features.collect import Collector
 from simsearch.dedup.features.exact import PixelDigests
@@ -23,7 +24,7 @@ from simsearch.dedup.stages.judging import Cuts, PairJudge, counted, cuts_of, ma
 from simsearch.dedup.stages.sources import Asking, Given, PictureSet, opened
 from simsearch.dedup.verdicts import Verdicts
 from simsearch.dedup.verify.classifier import Classifier, shipped
-from simsearch.errors import IndexMissing, SimsearchError
+from simsearch.errors import IndexMissing, RootMissing, SimsearchError
 from simsearch.paths import existing_index
 from simsearch.records import Skipped
 
@@ -58,9 +59,9 @@ def find_leaks(
             and of how much.
         note: called with lines for a person.
 
-    Raises RootMissing for what is neither a folder nor an index, IndexMissing, IndexMismatch for indexes of
-    two models, SimsearchError where one set lies in the other or has no picture that can be read, and what
-    `index_folder` raises.
+    Raises RootMissing for what is neither a folder nor an index and for an index with a folder that is not
+    there, IndexMissing, IndexMismatch for indexes of two models, SimsearchError where one set lies in the
+    other or has no picture that can be read, and what `index_folder` raises.
     """
     options = options or DedupOptions()
     told = progress or (lambda stage, done, total: None)
@@ -94,6 +95,13 @@ class _Search:
         self._pictures = (*self._base.pictures, *_numbered(self._open, len(self._base)))
         self._max_pixels = max(base.index.max_pixels, asked.index.max_pixels)
         self._calibration: Calibration | None = None
+        for each in self._sets:
+            for root in missing_roots(each.index) if each.below is None else ():
+                raise RootMissing(
+                    f"{root} of {each.name}: missing or empty, so nothing can be said of leaks. If a disk "
+                    "is not mounted, mount it and run again. If it is to be forgotten: "
+                    f"simsearch remove {shlex.quote(root)} -i {shlex.quote(str(each.index.path))}"
+                )
         for each, collection in zip(self._sets, (self._base, self._asked), strict=True):
             if not len(collection):
                 # A check that looked at nothing would say that all is well.

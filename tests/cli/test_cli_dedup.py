@@ -541,6 +541,23 @@ def test_a_verdict_may_be_on_what_lies_in_an_archive(
     assert {content["sha256"] for content in verdict["contents"]} == digests
 
 
+def test_a_folder_that_is_not_there_now_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate(("here", "away")):
+        (tmp_path / name).mkdir()
+        picture(number).save(tmp_path / name / "a.png")
+    age(tmp_path)
+    index = tmp_path / "index"
+    folders = [tmp_path / "here", tmp_path / "away"]
+    index_folder(folders, index, IndexingConfig(choice=ModelChoice(LITE0)))
+    assert run(["dedup", "--exact", "-i", str(index)]) == 0
+    assert capfd.readouterr().err == ""
+    (tmp_path / "away").rename(tmp_path / "elsewhere")
+    assert run(["dedup", "--exact", "-i", str(index)]) == 0
+    out, err = capfd.readouterr()
+    assert "1 photo, 0 pairs" in out
+    assert err.startswith(f"{tmp_path / 'away'}: missing or empty, so nothing is said of its photos.")
+
+
 def test_a_folder_of_the_scope_that_is_not_indexed_is_told(
     library: Path, tmp_path: Path, said: Callable[..., tuple[int, str, str]]
 ) -> None:

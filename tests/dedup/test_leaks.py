@@ -187,6 +187,20 @@ def test_a_check_that_looks_at_nothing_does_not_pass(tmp_path: Path) -> None:
                 find_leaks(*two, DedupOptions(reach=reach))
 
 
+def test_an_index_whose_disk_is_not_mounted_does_not_pass(tmp_path: Path) -> None:
+    for name in ("train", "one", "two"):
+        (tmp_path / name).mkdir()
+        picture(len(name), SIZE).save(tmp_path / name / f"{name}.png")
+    train = indexed(tmp_path / "train", tmp_path / "of train")
+    test = indexed(tmp_path / "one", tmp_path / "of test")
+    indexed(tmp_path / "two", test)
+    (tmp_path / "two").rename(tmp_path / "away")
+    with pytest.raises(RootMissing, match=r"two of .*missing or empty"):
+        find_leaks(train, test)
+    (tmp_path / "away").rename(tmp_path / "two")
+    assert find_leaks(train, test).test_photos == 1
+
+
 def test_sets_that_overlap_are_refused(sets: Sets, tmp_path: Path) -> None:
     train, _ = sets
     index = indexed(train, tmp_path / "index")

@@ -219,6 +219,7 @@ def _options(
 
 
 def _find(index: Index, options: DedupOptions, common: Common) -> DuplicateReport:
+    from simsearch.dedup.candidates.collection import missing_roots
     from simsearch.dedup.find import find_duplicates
     from simsearch.report.lines import skipped_lines
 
@@ -226,6 +227,11 @@ def _find(index: Index, options: DedupOptions, common: Common) -> DuplicateRepor
         report = find_duplicates(index, options, progress=shown.progress)
     for line in skipped_lines(report.failed, more="--json"):
         note(line)
+    for root in missing_roots(index):
+        note(
+            f"{root}: missing or empty, so nothing is said of its photos. If a disk is not mounted, mount it "
+            "and run again."
+        )
     for folder in report.without:
         note(
             f"The index has no photo below {folder}, which had no part in this. "

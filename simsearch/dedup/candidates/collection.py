@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from simsearch.dedup.candidates.whiten import Vectors
 from simsearch.dedup.records import Picture
 from simsearch.engine.index import Index
-from simsearch.paths import is_source
+from simsearch.media.scan import root_state
+from simsearch.paths import is_source, is_source_root, text
 from simsearch.storage import catalog
 
 Rows = Callable[[NDArray[np.int64]], Vectors]
@@ -68,6 +69,16 @@ def collection_of(index: Index, counts: Callable[[str], bool] = lambda path: Tru
         for number, (_, _, photo, paths) in enumerate(found)
     )
     return Collection(pictures, lambda places: index.vectors(ids[places].tolist()))
+
+
+def missing_roots(index: Index) -> tuple[str, ...]:
+    """The folders of an index that are missing or empty now, whose pictures a collection is without.
+
+    Stores and archives are not asked.
+    """
+    with index.database.read() as connection:
+        roots = [root.path for root in catalog.read_roots(connection)]
+    return tuple(text(root) for root in roots if not is_source_root(root) and root_state(root) != "ok")
 
 
 def separate(paths: tuple[str, ...]) -> tuple[str, ...]:
