@@ -14,6 +14,7 @@ from acts.ground import Ground, Tree, contents, left, make_ground, tree
 from acts.stage import XMP
 from simsearch import Index
 from simsearch.dedup.acts.apply import apply_plan
+from simsearch.dedup.acts.disk import rows
 from simsearch.dedup.acts.disk.steps import perform
 from simsearch.dedup.acts.purging.purge import purge
 from simsearch.dedup.acts.reading import read_plan, write_plan
@@ -206,6 +207,26 @@ def test_applying_again_does_nothing_and_undoing_again_neither(ground: Ground) -
     assert tree(ground.photos) == before
     with pytest.raises(ActRefused, match="undone already"):
         apply(ground, plan)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_undo_that_was_interrupted_forgets_no_file(
+    ground: Ground, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, plan = ground.known(), both(ground)
+    apply(ground, plan)
+    if killed:
+        # A process that is killed comes to nothing of what it would have done in the end.
+        monkeypatch.setattr(rows, "remember", lambda *given: None)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with Index.open(ground.index) as index, pytest.raises(KeyboardInterrupt):
+        undo(index, plan.run, progress=interrupt)
+    monkeypatch.undo()
+    take_back(ground, plan.run)
+    assert ground.known() == known
 
 
 def test_without_a_yes_nothing_is_touched(ground: Ground) -> None:
