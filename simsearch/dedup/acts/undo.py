@@ -205,7 +205,7 @@ class _Undoing:
 
     def _remember(self) -> None:
         if self._index is not None:
-            # Those too that came back in an earlier try, which may have been killed before it got here. A move
+            # Those too that came back in an earlier try, which may have been killed before this. A move
             # to another disk may have two steps.
             undone = self._journal.history.in_state("undone")
             facts = [step.facts for step in undone if step.what != "merge" and step.facts is not None]
