@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -417,6 +418,18 @@ def test_a_file_that_is_written_meanwhile_is_left_for_the_next_run(tmp_path: Pat
         assert isinstance(outcome, Unreadable)
         assert (outcome.reason, outcome.transient) == ("changed while it was read", True)
         assert isinstance(pool.read(bytes(path)), Decoded)
+
+
+def test_what_a_decoder_warns_of_is_not_said_beside_a_thumbnail(tmp_path: Path) -> None:
+    path = tmp_path / "a.ico"
+    Image.new("RGB", (32, 32), "red").save(path, sizes=[(32, 32)])
+    data = bytearray(path.read_bytes())
+    # The directory says 16 x 16, of which Pillow warns.
+    data[6:8] = bytes((16, 16))
+    path.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert thumbnail(path) is not None
 
 
 def test_thumbnails_are_small_upright_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ DOUBTFUL = group("/p/d.jpg", photo("/p/e.jpg", "probably", 0.7), level="probably
 
 def test_the_json_of_groups() -> None:
     value = json.loads(to_json(report(COPIES)))
-    beside = {"index", "threshold", "photos", "compared", "failed", "silenced", "calibration"}
+    beside = {"index", "threshold", "photos", "compared", "failed", "silenced", "calibration", "without"}
     assert set(value) == {"groups"} | beside
     [one] = value["groups"]
     assert set(one) == {"level", "min_score", "keep", "why", "photos"}
@@ -290,6 +290,9 @@ def test_what_an_act_did(tmp_path: Path) -> None:
     assert "".join(act_lines(done, "set aside")) == (
         f"RUN: 2 pictures and 1 file beside them set aside, 1.5 kB; it is applied now\n  in {tmp_path}\n"
     )
+    (tmp_path / "simsearch-undo.jsonl").write_text("")
+    moved = ActReport("RUN", "move", "applied", 2, 0, 1500, (), trash)
+    assert "".join(act_lines(moved, "moved")) == "RUN: 2 pictures moved, 1.5 kB; it is applied now\n"
     partly = ActReport("RUN", "set-aside", "partly", 1, 0, 500, left, ())
     assert "".join(act_lines(partly, "put back")) == "RUN: 1 picture put back, 500 B; it is partly done now\n"
     assert list(left_lines(())) == []

@@ -101,7 +101,7 @@ def test_outcomes_that_are_no_pixels(tmp_path: Path) -> None:
         assert text.stat.size == 4
         assert gone == Unreadable("cannot be read: No such file or directory", True)
         assert isinstance(pipe, Unreadable)
-        assert (pipe.reason, pipe.transient) == ("not a regular file", True)
+        assert (pipe.reason, pipe.transient) == ("is not a regular file", True)
         (tmp_path / "big.jpg").write_bytes(b"\xff\xd8\xff" + b"\0" * (1 << 20))
         big = read("big.jpg")
         assert isinstance(big, Unreadable)

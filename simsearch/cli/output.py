@@ -58,8 +58,11 @@ def note(line: str) -> None:
 
 
 def check_page(html: str | None) -> None:
-    """Raises SimsearchError where a page would take the place of a file that is none."""
-    if html is None or not os.path.isfile(html):
+    """Raises SimsearchError where a page would take the place of a file that is none, or has no place."""
+    if html is None:
+        return
+    check_folder("page", html)
+    if not os.path.isfile(html):
         return
     try:
         with open(html, "rb") as file:
@@ -70,6 +73,15 @@ def check_page(html: str | None) -> None:
     if start and not start.startswith(_PAGE_STARTS):
         raise SimsearchError(
             f"{html} is there already and is no HTML page, so it is not replaced. Name another file."
+        )
+
+
+def check_folder(what: str, file: str) -> None:
+    """Raises SimsearchError, before any work is done, where the folder of a file to write is not there."""
+    folder = os.path.dirname(file)
+    if folder and not os.path.isdir(folder):
+        raise SimsearchError(
+            f"The {what} {file} cannot be written: there is no folder {folder}. Make it, or name another."
         )
 
 

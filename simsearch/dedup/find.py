@@ -228,4 +228,5 @@ class _Search:
             tuple(failed[number] for number in sorted(failed)),
             self._silenced,
             self._calibration,
+            self._options.scope.without(self._pictures),
         )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from simsearch.dedup.calibration.calibrate import CalibrationOptions, calibrate
 from simsearch.dedup.calibration.curve import Calibration
 from simsearch.dedup.calibration.labels import labelled
 from simsearch.dedup.candidates import pairs as candidates
-from simsearch.dedup.candidates.collection import Collection
+from simsearch.dedup.candidates.collection import Collection, missing_roots
 from simsearch.dedup.candidates.pairs import Side
 from simsearch.dedup.features.collect import Collector
 from simsearch.dedup.features.exact import PixelDigests
@@ -22,7 +24,8 @@ from simsearch.dedup.stages.judging import Cuts, PairJudge, counted, cuts_of, ma
 from simsearch.dedup.stages.sources import Asking, Given, PictureSet, opened
 from simsearch.dedup.verdicts import Verdicts
 from simsearch.dedup.verify.classifier import Classifier, shipped
-from simsearch.errors import SimsearchError
+from simsearch.errors import IndexMissing, RootMissing, SimsearchError
+from simsearch.paths import existing_index
 from simsearch.records import Skipped
 
 Progress = Callable[[str, int, int], None]
@@ -50,20 +53,21 @@ def find_leaks(
         train, test: a folder of photos, or an index by its name or folder. A folder that lies in no index
             gets one of its own in the user's cache folder, which is brought up to date each time.
         options: `reach`, `threshold`, `precision` and `workers` count here.
-        index: the index that folders may lie in; None for the usual one.
+        index: the index that folders may lie in, and whose verdicts count beside those of the two sets; None
+            for the usual one, if there is any.
         progress: called with the stage ("indexing", "reading", "comparing", "calibrating"), how much is done,
             and of how much.
         note: called with lines for a person.
 
-    Raises RootMissing for what is neither a folder nor an index, IndexMissing, IndexMismatch for indexes of
-    two models, SimsearchError where one set lies in the other or has no picture that can be read, and what
-    `index_folder` raises.
+    Raises RootMissing for what is neither a folder nor an index and for an index with a folder that is not
+    there, IndexMissing, IndexMismatch for indexes of two models, SimsearchError where one set lies in the
+    other or has no picture that can be read, and what `index_folder` raises.
     """
     options = options or DedupOptions()
     told = progress or (lambda stage, done, total: None)
     asking = Asking(index, options.workers, told, note or (lambda line: None))
     with opened(train, test, asking) as (base, asked):
-        return _Search(base, asked, options, told).report()
+        return _Search(base, asked, options, told, _spoken(index)).report()
 
 
 class _Search:
@@ -73,8 +77,14 @@ class _Search:
     """
 
     def __init__(
-        self, base: PictureSet, asked: PictureSet, options: DedupOptions, progress: Progress
+        self,
+        base: PictureSet,
+        asked: PictureSet,
+        options: DedupOptions,
+        progress: Progress,
+        spoken: frozenset[Path],
     ) -> None:
+        self._spoken = spoken | {chosen.index.path for chosen in (base, asked)}
         self._sets, self._options, self._progress = (base, asked), options, progress
         self._base, self._asked = base.collection(), asked.collection()
         self._by_bytes = {picture.sha256: picture for picture in self._base.pictures}
@@ -85,6 +95,13 @@ class _Search:
         self._pictures = (*self._base.pictures, *_numbered(self._open, len(self._base)))
         self._max_pixels = max(base.index.max_pixels, asked.index.max_pixels)
         self._calibration: Calibration | None = None
+        for each in self._sets:
+            for root in missing_roots(each.index) if each.below is None else ():
+                raise RootMissing(
+                    f"{root} of {each.name}: missing or empty, so nothing can be said of leaks. If a disk "
+                    "is not mounted, mount it and run again. If it is to be forgotten: "
+                    f"simsearch remove {shlex.quote(root)} -i {shlex.quote(str(each.index.path))}"
+                )
         for each, collection in zip(self._sets, (self._base, self._asked), strict=True):
             if not len(collection):
                 # A check that looked at nothing would say that all is well.
@@ -169,8 +186,7 @@ class _Search:
         return Cuts(self._calibration.near, self._calibration.probable)
 
     def _verdicts(self, stack: ExitStack) -> list[Verdicts]:
-        paths = sorted({chosen.index.path for chosen in self._sets})
-        return [stack.enter_context(Verdicts.open(path)) for path in paths]
+        return [stack.enter_context(Verdicts.open(path)) for path in sorted(self._spoken)]
 
     def _allowed(self, pairs: Iterable[Places], verdicts: list[Verdicts]) -> Iterator[Places]:
         """Ids (asked, base) of pairs of places, but for those that a person told apart."""
@@ -198,6 +214,13 @@ class _Search:
         for number, (_, _, _, pair) in best.items():
             for path in self._pictures[number].paths:
                 yield Leak(path, self._pictures[pair.first].paths[0], pair.level, pair.score)
+
+
+def _spoken(index: Given | None) -> frozenset[Path]:
+    """The index whose verdicts count beside those of the two sets, if it is there."""
+    with suppress(IndexMissing):
+        return frozenset((existing_index(index),))
+    return frozenset()
 
 
 def _sampled(side: Side) -> list[Places]:

@@ -25,6 +25,7 @@ class Picture:
         width, height: upright pixels.
         format: Pillow's name.
         taken_at: EXIF's time as "YYYY-MM-DDTHH:MM:SS", or None.
+        size: bytes of each file as the index has them, where one is in a store or an archive; else None.
     """
 
     id: int
@@ -34,6 +35,7 @@ class Picture:
     height: int
     format: str
     taken_at: str | None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class DuplicateReport:
         failed: photos that could not be read for the comparison, which says nothing of them.
         silenced: groups that are not shown because of an earlier verdict.
         calibration: how the threshold was worked out, where it was.
+        without: folders of the scope below which the index has no photo, so that they had no part in this.
     """
 
     index: str
@@ -106,6 +109,7 @@ class DuplicateReport:
     failed: tuple[Skipped, ...]
     silenced: int
     calibration: Calibration | None = None
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

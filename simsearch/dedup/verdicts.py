@@ -124,6 +124,10 @@ class Verdicts:
             raise SimsearchError("Files with the same bytes are copies, and need no label.")
         self._answers.put_label(sha_a, sha_b, same)
 
+    def drop_label(self, sha_a: bytes, sha_b: bytes) -> None:
+        """Take back what a person answered about two contents. Raises IndexUnwritable."""
+        self._answers.drop_label(sha_a, sha_b)
+
     def labels(self) -> tuple[Label, ...]:
         """All labels, the oldest first."""
         return tuple(self._answers.labels())

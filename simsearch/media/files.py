@@ -42,7 +42,7 @@ class OpenFile:
             found = os.fstat(self._fd)
             self.stat = file_stat(found)
             if not modes.S_ISREG(found.st_mode):
-                raise FileUnreadable("not a regular file", transient=True, stat=self.stat)
+                raise FileUnreadable("is not a regular file", transient=True, stat=self.stat)
             self.head = self._read(HEAD)
         except BaseException:
             os.close(self._fd)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import sqlite3
+import warnings
 import zlib
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def thumbnail(
         kept = look_up(store, digest, side) if store is not None else None
         if kept is not None:
             return kept
-        _, image = open_upright(data, limits, keep=2 * side, name=name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _, image = open_upright(data, limits, keep=2 * side, name=name)
     except PhotoUnreadable:
         return None
     image.thumbnail((side, side), Image.Resampling.LANCZOS)

@@ -14,13 +14,22 @@ from acts.ground import Ground, Tree, contents, left, make_ground, tree
 from acts.stage import XMP
 from simsearch import Index
 from simsearch.dedup.acts.apply import apply_plan
+from simsearch.dedup.acts.disk import rows
 from simsearch.dedup.acts.disk.steps import perform
 from simsearch.dedup.acts.purging.purge import purge
 from simsearch.dedup.acts.reading import read_plan, write_plan
 from simsearch.dedup.acts.records import ActReport, Plan, Step
 from simsearch.dedup.acts.runs import list_runs, save_plan
 from simsearch.dedup.acts.undo import undo
-from simsearch.errors import ActRefused, ActStopped, ExtraMissing, IndexLocked, NotIndexed, PlanUnreadable
+from simsearch.errors import (
+    ActRefused,
+    ActStopped,
+    ExtraMissing,
+    IndexLocked,
+    NotIndexed,
+    PlanUnreadable,
+    RootMissing,
+)
 from simsearch.storage.lock import WriterLock
 
 GONE = {"b/1.png", "b/1.xmp", "c/2.png"}
@@ -200,10 +209,46 @@ def test_applying_again_does_nothing_and_undoing_again_neither(ground: Ground) -
         apply(ground, plan)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_undo_that_was_interrupted_forgets_no_file(
+    ground: Ground, killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, plan = ground.known(), both(ground)
+    apply(ground, plan)
+    if killed:
+        # A process that is killed comes to nothing of what it would have done in the end.
+        monkeypatch.setattr(rows, "remember", lambda *given: None)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with Index.open(ground.index) as index, pytest.raises(KeyboardInterrupt):
+        undo(index, plan.run, progress=interrupt)
+    monkeypatch.undo()
+    take_back(ground, plan.run)
+    assert ground.known() == known
+
+
 def test_without_a_yes_nothing_is_touched(ground: Ground) -> None:
     before, plan = tree(ground.photos), both(ground)
     with Index.open(ground.index) as index, pytest.raises(ActRefused, match="2 files would go"):
         apply_plan(index, plan, yes=False)
+    assert tree(ground.photos) == before
+
+
+@pytest.mark.parametrize("mount_point", [False, True])
+def test_a_disk_that_is_not_mounted_is_waited_for(ground: Ground, mount_point: bool) -> None:
+    before, plan = tree(ground.photos), both(ground)
+    ground.photos.rename(ground.work / "elsewhere")
+    if mount_point:
+        ground.photos.mkdir()
+    with pytest.raises(RootMissing, match=r": (missing|empty), though"):
+        apply(ground, plan)
+    if mount_point:
+        ground.photos.rmdir()
+    (ground.work / "elsewhere").rename(ground.photos)
+    assert apply(ground, plan).files == 2
+    take_back(ground, plan.run)
     assert tree(ground.photos) == before
 
 
@@ -695,6 +740,47 @@ def test_a_sidecar_of_two_keepers_gets_the_notes_of_one_group_at_a_time(ground: 
     assert item.reason.endswith("got the notes of another group; make a new plan")
     assert apply(ground, ground.plan(groups[1], merge_metadata=True)).left == ()
     assert b'"5"' in (ground.photos / "a/1.xmp").read_bytes()
+
+
+def test_each_half_of_a_shot_gets_the_notes_of_its_own_copy(ground: Ground) -> None:
+    # darktable and digiKam write a sidecar for each half.
+    for place in ("a", "b"):
+        ground.put(f"{place}/IMG.CR2", b"raw")
+        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    ground.put("b/IMG.CR2.xmp", XMP % 5)
+    ground.put("b/IMG.JPG.xmp", XMP % 4)
+    ground.enter("a/IMG.JPG", "b/IMG.JPG", "a/IMG.CR2", "b/IMG.CR2")
+    before = tree(ground.photos)
+    groups = ground.group("a/IMG.CR2", "b/IMG.CR2"), ground.group("a/IMG.JPG", "b/IMG.JPG")
+    plan = ground.plan(*groups, merge_metadata=True)
+    assert apply(ground, plan).left == ()
+    assert b'"5"' in (ground.photos / "a/IMG.CR2.xmp").read_bytes()
+    assert b'"4"' in (ground.photos / "a/IMG.JPG.xmp").read_bytes()
+    take_back(ground, plan.run)
+    assert tree(ground.photos) == before
+
+
+def test_notes_of_a_raw_file_that_is_not_indexed_go_to_its_jpegs_sidecar(ground: Ground) -> None:
+    for place in ("a", "b"):
+        ground.put(f"{place}/IMG.CR2", b"raw")
+        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    ground.put("b/IMG.CR2.xmp", XMP % 5)
+    ground.enter("a/IMG.JPG", "b/IMG.JPG")
+    apply(ground, ground.plan(ground.group("a/IMG.JPG", "b/IMG.JPG"), merge_metadata=True))
+    assert b'"5"' in (ground.photos / "a/IMG.JPG.xmp").read_bytes()
+
+
+def test_a_shot_stays_whole_where_the_sidecar_of_one_half_cannot_be_read(ground: Ground) -> None:
+    for place in ("a", "b"):
+        ground.put(f"{place}/IMG.CR2", b"raw")
+        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    ground.put("b/IMG.CR2.xmp", XMP % 5)
+    ground.put("a/IMG.CR2.xmp", b"<!DOCTYPE x>")
+    ground.enter("a/IMG.JPG", "b/IMG.JPG", "a/IMG.CR2", "b/IMG.CR2")
+    groups = ground.group("a/IMG.CR2", "b/IMG.CR2"), ground.group("a/IMG.JPG", "b/IMG.JPG")
+    plan = ground.plan(*groups, merge_metadata=True)
+    assert plan.files == 0
+    assert "which cannot be read" in str(left(plan))
 
 
 def test_a_sidecar_that_was_edited_after_the_merge_is_not_undone(ground: Ground) -> None:

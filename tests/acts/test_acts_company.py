@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from simsearch.dedup.acts.planning.companions import Folders, belongs
 from simsearch.dedup.acts.purging.purge import purge
 from simsearch.dedup.acts.records import ActReport, Plan
 from simsearch.dedup.acts.undo import undo
+from simsearch.dedup.verdicts import Verdicts
 
 
 @pytest.fixture
@@ -65,6 +67,13 @@ def going(plan: Plan) -> list[list[str]]:
         ("IMG.jpg.supplemental-metadata.json", "IMG.jpg", True),
         ("IMG.jpg.supplemental-me.json", "IMG.jpg", True),
         ("IMG.jpg.supplement-of-mine.json", "IMG.jpg", False),
+        ("IMG.jpg(1).json", "IMG(1).jpg", True),
+        ("IMG.JPG(1).JSON", "IMG(1).jpg", True),
+        ("my.IMG.jpg.supplemental-meta(12).json", "my.IMG(12).jpg", True),
+        ("IMG(1).jpg.json", "IMG(1).jpg", True),
+        ("IMG.jpg(1).json", "IMG.jpg", False),
+        ("IMG.jpg(2).json", "IMG(1).jpg", False),
+        ("IMG.jpg.supplemental-metadata(1).json", "IMG.jpg", False),
         ("IMG2.xmp", "IMG.jpg", False),
         ("IMG.jpg2.json", "IMG.jpg", False),
         ("IMG.txt", "IMG.jpg", False),
@@ -133,6 +142,17 @@ def test_every_sidecar_of_a_copy_goes_with_it(ground: Ground) -> None:
     plan = ground.plan(ground.group("a/IMG.jpg", "b/IMG.jpg"))
     [names] = going(plan)
     assert (names[0], sorted(names[1:])) == ("IMG.jpg", sorted(beside))
+    assert comes_back(ground, plan)
+
+
+def test_notes_of_a_numbered_picture_of_google_takeout_go_with_it(ground: Ground) -> None:
+    ground.put("IMG.jpg", b"photo")
+    ground.put("IMG(1).jpg", b"photo")
+    for name in ("IMG.jpg.json", "IMG.jpg(1).json"):
+        ground.put(name, name.encode())
+    ground.enter("IMG.jpg", "IMG(1).jpg")
+    plan = ground.plan(ground.group("IMG.jpg", "IMG(1).jpg"))
+    assert going(plan) == [["IMG(1).jpg", "IMG.jpg(1).json"]]
     assert comes_back(ground, plan)
 
 
@@ -218,6 +238,20 @@ def test_a_whole_shot_goes_as_one_where_both_halves_are_in_one_group(ground: Gro
     assert comes_back(ground, plan)
 
 
+def test_a_raw_that_all_stays_by_a_verdict_keeps_its_jpeg(ground: Ground) -> None:
+    for place in ("a", "b"):
+        ground.put(f"{place}/IMG.CR2", b"raw")
+        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    ground.enter("a/IMG.JPG", "b/IMG.JPG")
+    with Verdicts.open(ground.index) as verdicts:
+        verdicts.keep_all([hashlib.sha256(b"raw").digest()] * 2)
+        plan = ground.plan(ground.group("a/IMG.JPG", "b/IMG.JPG"))
+        words = f"you said that the other half of its shot stays: {ground.photos / 'b/IMG.CR2'}"
+        assert (plan.files, left(plan)) == (0, {"IMG.JPG": words})
+        verdicts.forget([hashlib.sha256(b"raw").digest()])
+    assert ground.plan(ground.group("a/IMG.JPG", "b/IMG.JPG")).files == 1
+
+
 def test_a_raw_without_a_copy_keeps_its_jpeg(ground: Ground) -> None:
     ground.put("a/IMG.JPG", b"jpeg")
     ground.put("b/IMG.JPG", b"jpeg")
@@ -298,6 +332,22 @@ def test_what_one_group_keeps_does_not_go_with_another(ground: Ground) -> None:
     plan = ground.plan(*groups)
     assert left(plan) == {"b.png": "it is kept for another group"}
     assert going(plan) == [["c.png"]]
+
+
+@pytest.mark.parametrize("action", ["set-aside", "symlink"])
+def test_a_copy_that_a_link_leads_to_keeps_its_name(ground: Ground, action: str) -> None:
+    ground.put("a/1.png", b"photo")
+    copy = ground.put("b/1.png", b"photo")
+    (ground.photos / "album").mkdir()
+    link = ground.photos / "album/best.png"
+    link.symlink_to(copy)
+    ground.enter("a/1.png", "b/1.png", "album/best.png")
+    plan = ground.plan(ground.group("a/1.png", "b/1.png"), action=action)
+    # In its place a link would go on leading to the same bytes.
+    assert plan.files == (action == "symlink")
+    assert left(plan) == ({} if plan.files else {"1.png": f"a link leads to it: {link}"})
+    apply(ground, plan)
+    assert link.read_bytes() == b"photo"
 
 
 def test_a_linked_folder_makes_no_second_copy(ground: Ground) -> None:

@@ -408,6 +408,32 @@ def child() -> Iterator[Child]:
     child.process.communicate()
 
 
+@pytest.mark.parametrize("locked", ["b", ".", "a"])
+def test_a_folder_that_may_not_be_written_is_told_in_the_plan(tmp_path: Path, locked: str) -> None:
+    (tmp_path / "own").mkdir()
+    ground = make_ground(tmp_path / "own")
+    for name in ("a/1.png", "b/1.png"):
+        ground.put(name, 1)
+    ground.put("b/1.xmp", XMP % 4)
+    ground.enter("a/1.png", "b/1.png")
+    (ground.photos / locked).chmod(0o500)
+    prefer = ("--prefer", str(ground.photos / "a"))
+    options = ("--exact", "--action", "set-aside", "--merge-metadata", "--json", *prefer)
+    told = subprocess.run(
+        [sys.executable, "-m", "simsearch", "dedup", *options, "-i", str(ground.index)],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        preexec_fn=without_privileges,
+        check=True,
+    )
+    (ground.photos / locked).chmod(0o755)
+    [group] = json.loads(told.stdout)["groups"]
+    assert group["files"] == []
+    [item] = group["left"]
+    assert item["path"] == str(ground.photos / "b/1.png")
+    assert item["reason"].endswith(f"{ground.photos / locked} may not be written")
+
+
 def test_rights_that_are_lost_stop_the_run_and_it_goes_on_later(ground: Ground, child: Child) -> None:
     before = tree(ground.photos)
     plan = planned(ground)

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,7 +160,7 @@ def test_the_page_is_written(library: Path, tmp_path: Path, capfd: pytest.Captur
     assert html.count("data:image/jpeg;base64,") == 2
     assert "Group 1: same bytes" in html
     assert run([*command, "/none/x"]) == 1
-    assert "The page /none/x cannot be written: No such file" in capfd.readouterr().err
+    assert "The page /none/x cannot be written: there is no folder" in capfd.readouterr().err
 
 
 def test_copies_are_found(library: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -259,6 +260,28 @@ def test_a_page_takes_the_place_of_a_page_alone(
         assert (done, out) == (1, "")
         assert f"{page} is there already and is no HTML page, so it is not replaced." in err
         assert page.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (["dedup", "--html"], "page"),
+        (["dedup", "--action", "set-aside", "--plan"], "plan"),
+        (["leaks", "/train", "/test", "--html"], "page"),
+    ],
+)
+def test_a_folder_that_is_not_there_is_told_before_anything_is_looked_for(
+    command: list[str],
+    what: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("find.find_duplicates", "leaks.find_leaks"):
+        monkeypatch.setattr(f"simsearch.dedup.{name}", lambda *a, **k: pytest.fail("it was looked for"))
+    assert run([*command, str(tmp_path / "no" / "file")]) == 1
+    told = f"Error: The {what} {tmp_path}/no/file cannot be written: there is no folder {tmp_path}/no. "
+    assert capfd.readouterr().err.startswith(told)
 
 
 # leaks
@@ -478,12 +501,71 @@ def test_what_cannot_be_said(library: Path, said: Callable[..., tuple[int, str, 
     assert answer == (0, "2 files are not copies of each other.\n", "")
     # One file named twice is one file.
     code, _, err = said("verdicts", "keep-all", photos / "a/one.png", f"{photos}/a/../a/one.png")
-    assert (code, err.splitlines()[-1]) == (2, "Error: Give two files or more.")
+    assert (code, err.splitlines()[-1]) == (
+        2,
+        "Error: Give two files or more; links to one file are that file.",
+    )
+    code, _, err = said("verdicts", "keep-all", photos / "a", photos / "a/one.png")
+    assert (code, err) == (1, f"Error: {photos}/a is not a regular file. Name a file that is there.\n")
     code, _, err = said("verdicts", "keep-all", photos / "none", photos / "a/one.png")
     assert (code, err) == (
         1,
         f"Error: {photos}/none cannot be read: No such file or directory. Name a file that is there.\n",
     )
+
+
+def test_links_to_one_file_are_no_second_file_of_a_verdict(
+    library: Path, tmp_path: Path, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    one, same = library / "photos" / "a" / "one.png", library / "photos" / "b" / "same.png"
+    (tmp_path / "link.png").symlink_to(one)
+    shutil.copy(one, tmp_path / "one.png")
+    (tmp_path / "hard.png").hardlink_to(tmp_path / "one.png")
+    assert said("verdicts", "keep-all", one, tmp_path / "link.png")[0] == 2
+    assert said("verdicts", "keep-all", tmp_path / "one.png", tmp_path / "hard.png")[0] == 2
+    told = said("verdicts", "keep-all", one, tmp_path / "link.png", same)
+    assert told == (0, "2 files all stay.\n", "")
+    [verdict] = json.loads(said("verdicts", "list", "--json")[1])
+    assert [content["files"] for content in verdict["contents"]] == [2]
+
+
+def test_a_verdict_may_be_on_what_lies_in_an_archive(
+    library: Path, tmp_path: Path, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    photos = library / "photos" / "a"
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.write(photos / "two.png", "two.png")
+    assert said("verdicts", "different", photos / "one.png", tmp_path / "p.zip" / "two.png")[0] == 0
+    [verdict] = json.loads(said("verdicts", "list", "--json")[1])
+    digests = {hashlib.sha256((photos / name).read_bytes()).hexdigest() for name in ("one.png", "two.png")}
+    assert {content["sha256"] for content in verdict["contents"]} == digests
+
+
+def test_a_folder_that_is_not_there_now_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate(("here", "away")):
+        (tmp_path / name).mkdir()
+        picture(number).save(tmp_path / name / "a.png")
+    age(tmp_path)
+    index = tmp_path / "index"
+    folders = [tmp_path / "here", tmp_path / "away"]
+    index_folder(folders, index, IndexingConfig(choice=ModelChoice(LITE0)))
+    assert run(["dedup", "--exact", "-i", str(index)]) == 0
+    assert capfd.readouterr().err == ""
+    (tmp_path / "away").rename(tmp_path / "elsewhere")
+    assert run(["dedup", "--exact", "-i", str(index)]) == 0
+    out, err = capfd.readouterr()
+    assert "1 photo, 0 pairs" in out
+    assert err.startswith(f"{tmp_path / 'away'}: missing or empty, so nothing is said of its photos.")
+
+
+def test_a_folder_of_the_scope_that_is_not_indexed_is_told(
+    library: Path, tmp_path: Path, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    photos = library / "photos"
+    code, out, err = said("dedup", "--exact", "--json", "--reference", tmp_path, "--within", photos / "b")
+    assert (code, json.loads(out)["without"]) == (0, [str(tmp_path.resolve())])
+    assert f"The index has no photo below {tmp_path.resolve()}, which had no part in this. " in err
+    assert said("dedup", "--exact", "--json", "--reference", photos / "a")[2] == ""
 
 
 # dedup: acts
@@ -639,7 +721,8 @@ def test_a_plan_that_is_none(tmp_path: Path, own: SimpleNamespace, capfd: pytest
     assert run(["dedup", "--apply", str(tmp_path / "plan.json"), *index]) == 1
     assert "is no plan" in capfd.readouterr().err
     assert run(["dedup", "--apply", "20260101-000000-abcdef", *index]) == 1
-    assert "Cannot read the plan" in capfd.readouterr().err
+    told = f"has no run 20260101-000000-abcdef. See them with: simsearch undo -i {own.index}\n"
+    assert capfd.readouterr().err.endswith(told)
     assert run(["undo", "20260101-000000-abcdef", *index]) == 1
     assert "has no run 20260101-000000-abcdef" in capfd.readouterr().err
 
@@ -657,6 +740,35 @@ def test_a_run_is_taken_back_from_its_folder_alone(
     assert not (own.photos / "two.png").exists()
     assert run(["undo", str(own.photos / ".simsearch-trash" / name[1])]) == 0
     assert (own.photos / "two.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "call", "words"),
+    [
+        ("dedup --apply RUN --yes", "apply.apply_plan", "dedup --apply RUN -i DIR; or take it back with: "),
+        ("undo RUN", "undo.undo", "undo RUN -i DIR\n"),
+        ("purge RUN --permanently --yes", "purging.purge.purge", "purge RUN --permanently -i DIR\n"),
+    ],
+)
+def test_an_act_that_is_interrupted_says_how_it_goes_on(
+    command: str,
+    call: str,
+    words: str,
+    own: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["dedup", "--action", "set-aside", "--json", "-i", str(own.index)]) == 0
+    name = json.loads(capfd.readouterr().out)["run"]
+
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"simsearch.dedup.acts.{call}", interrupted)
+    arguments = [name if word == "RUN" else word for word in command.split()]
+    assert run([*arguments, "-i", str(own.index)]) == 130
+    told = words.replace("RUN", name).replace("DIR", str(own.index))
+    assert f"Nothing is lost. Go on with: simsearch {told}" in capfd.readouterr().err
 
 
 def test_what_was_set_aside_is_purged(own: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:

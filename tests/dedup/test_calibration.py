@@ -27,11 +27,11 @@ from simsearch.dedup.calibration.curve import SHOWN, Calibration, Point, curve_o
 from simsearch.dedup.calibration.edits import EDITS, edited
 from simsearch.dedup.calibration.labels import Label, labelled, to_ask
 from simsearch.dedup.options import DedupOptions
-from simsearch.dedup.records import Doubt, DuplicateReport, Pair, Picture
+from simsearch.dedup.records import Doubt, DuplicateReport, LeakReport, Pair, Picture
 from simsearch.dedup.verdicts import Verdicts
 from simsearch.dedup.verify.classifier import shipped
 from simsearch.dedup.verify.judge import judge
-from simsearch.report.duplicates.page import doubts_page, groups_page
+from simsearch.report.duplicates.page import doubts_page, groups_page, leaks_page
 from simsearch.report.duplicates.threshold.curve import calibration_line, curve_table
 from simsearch.report.duplicates.threshold.doubts import doubt_rows, doubt_table
 from simsearch.storage.answers import Label as Said
@@ -238,6 +238,8 @@ def test_the_page_says_how_the_threshold_was_found() -> None:
     report = DuplicateReport("/i", 0.93, 10, 5, (), (), 0, CALIBRATION)
     page = "".join(groups_page(report, lambda path: None))
     assert f'<p class="why">Copies{calibration_line(CALIBRATION).removeprefix("copies")}.</p>' in page
+    leaks = "".join(leaks_page(LeakReport("/a", "/t", 0.93, 10, 5, (), (), CALIBRATION), lambda path: None))
+    assert calibration_line(CALIBRATION).removeprefix("copies") in leaks
     plain = "".join(groups_page(DuplicateReport("/i", 0.93, 10, 5, (), (), 0), lambda path: None))
     assert "precision" not in plain
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,31 @@ def test_what_was_behind_before_a_pattern_was_asked_for_is_not_told_by_it(tmp_pa
     small = put(tmp_path, "small.jpg", 100)
     policy = KeeperPolicy(policies=("resolution", "path"), pattern=("*original*",))
     assert why(policy, kept, second, small) == "kept: 21 bytes against 12 bytes at the same size"
+
+
+def test_what_no_date_is_known_of_is_not_the_oldest(tmp_path: Path) -> None:
+    here = tmp_path / "a.jpg"
+    here.write_bytes(b"here")
+    os.utime(here, (1_600_000_000, 1_600_000_000))
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr("a.jpg", b"inside")
+    inside = f"{tmp_path}/p.zip/a.jpg"
+    pictures = [
+        Picture(number, bytes([number]) * 32, (path,), 40, 30, "JPEG", None)
+        for number, path in enumerate((inside, str(here)))
+    ]
+    policy = KeeperPolicy(policies=("oldest",))
+    told = why(policy, (pictures[1], str(here)), (pictures[0], inside))
+    assert told == "kept: last changed 2020-09-13; of the other no date is known"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [("best/*.jpg", True), ("*/best/*", True), ("b.jpg", True), ("est/*.jpg", False), ("best/*.png", False)],
+)
+def test_a_pattern_with_a_slash_is_held_against_the_end_of_a_path(
+    pattern: str, fits: bool, tmp_path: Path
+) -> None:
+    large, small = put(tmp_path, "large.jpg", 900), put(tmp_path, "best/b.jpg", 300)
+    order = Order(KeeperPolicy(pattern=(pattern,)), richness=lambda path: 0)
+    assert min((large, small), key=lambda file: order.key(*file)) == (small if fits else large)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -157,6 +158,23 @@ def test_what_a_person_told_apart_is_not_asked_again(sets: Sets, tmp_path: Path)
     assert told(find_leaks(train, test, index=index)) == EXACT
 
 
+def test_verdicts_of_the_index_that_is_named_count_for_folders_outside_of_it(
+    sets: Sets, tmp_path: Path
+) -> None:
+    train, test = sets
+    other = tmp_path / "other"
+    other.mkdir()
+    picture(3, SIZE).save(other / "x.png")
+    index = indexed(tmp_path, other)
+    digests = [
+        hashlib.sha256(path.read_bytes()).digest()
+        for path in (test / "edited.jpg", train / "deep" / "chelsea.png")
+    ]
+    with Verdicts.open(index) as verdicts:
+        verdicts.different(digests)
+    assert told(find_leaks(train, test, index=index)) == EXACT
+
+
 def test_a_check_that_looks_at_nothing_does_not_pass(tmp_path: Path) -> None:
     train, test = (tmp_path / name for name in ("train", "test"))
     for folder in (train, test):
@@ -167,6 +185,20 @@ def test_a_check_that_looks_at_nothing_does_not_pass(tmp_path: Path) -> None:
         for two in ((train, test), (test, train)):
             with pytest.raises(SimsearchError, match="test has no picture that can be read"):
                 find_leaks(*two, DedupOptions(reach=reach))
+
+
+def test_an_index_whose_disk_is_not_mounted_does_not_pass(tmp_path: Path) -> None:
+    for name in ("train", "one", "two"):
+        (tmp_path / name).mkdir()
+        picture(len(name), SIZE).save(tmp_path / name / f"{name}.png")
+    train = indexed(tmp_path / "train", tmp_path / "of train")
+    test = indexed(tmp_path / "one", tmp_path / "of test")
+    indexed(tmp_path / "two", test)
+    (tmp_path / "two").rename(tmp_path / "away")
+    with pytest.raises(RootMissing, match=r"two of .*missing or empty"):
+        find_leaks(train, test)
+    (tmp_path / "away").rename(tmp_path / "two")
+    assert find_leaks(train, test).test_photos == 1
 
 
 def test_sets_that_overlap_are_refused(sets: Sets, tmp_path: Path) -> None:

@@ -338,6 +338,7 @@ def test_acts_are_refused_for_what_is_in_an_archive(tmp_path: Path) -> None:
         str(folder / "b.jpg"),
         f"{archive}/b.jpg",
     ]
+    assert [photo["bytes"] for photo in told["groups"][0]["photos"]] == [len(PHOTOS["b.jpg"])] * 2
     for more in (
         ["--action", "set-aside"],
         ["--action", "hardlink"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,28 @@ def test_a_misspelt_folder_of_an_archive_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(NotIndexed, match=r"There is no .*misspelt"):
             make(f"{archive}/misspelt")
+
+
+def test_a_store_that_is_down_is_not_taken_for_one_without_such_a_folder() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/photos/"
+    with pytest.raises(NotIndexed, match="no connection can be made") as caught:
+        KeeperPolicy(prefer=(url,))
+    assert "There is no" not in str(caught.value)
+
+
+def test_a_query_by_a_folder_or_an_archive_says_how_to_index_it(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "b.jpg").write_bytes(PHOTOS["b.jpg"])
+    archive = put_zip(tmp_path / "p.zip", PHOTOS)
+    index_folder(folder, tmp_path / "index", CONFIG)
+    for place in (folder, archive):
+        run = simsearch("query", place, "-i", tmp_path / "index")
+        assert run.returncode == 1
+        assert f"simsearch index {place}" in run.stderr.decode()
 
 
 def test_an_import_puts_what_an_archive_holds_below_the_archive(tmp_path: Path) -> None:

@@ -284,6 +284,25 @@ def test_what_belongs_to_a_copy_goes_and_comes_back_with_it(ground: Ground) -> N
     assert tree(ground.photos) == before
 
 
+def test_both_groups_of_a_raw_and_its_jpeg_are_off_the_list_when_the_shot_goes(ground: Ground) -> None:
+    names = ("a/1.cr2", "b/1.cr2", "a/1.jpg", "b/1.jpg")
+    for name in names:
+        ground.put(name, 1 if name.endswith("jpg") else 2)
+    age(ground.photos)
+    ground.enter(*names)
+    groups = [group(*(member(ground, name, "bytes") for name in two)) for two in (names[:2], names[2:])]
+    found = found_of(*groups)
+    # Nothing is remembered yet of what was decided in this visit.
+    stays = Decision(deciding.KEEP_ALL, groups[0].keep)
+    assert drafted(ground, found, stays, deciding.proposal(groups[1])).plan.files == 0
+    made = drafted(ground, found, *(deciding.proposal(each) for each in groups))
+    assert made.plan.files == 1
+    with Index.open(ground.index) as index:
+        done = carry_out(index, found, made, lambda done, total: None)
+    assert (done.report is not None, found.open_groups()) == (True, {})
+    assert not list((ground.photos / "b").iterdir())
+
+
 def test_what_all_stays_is_not_asked_again_until_that_is_taken_back(ground: Ground) -> None:
     report = twins(ground)
     before = tree(ground.photos)
@@ -386,6 +405,11 @@ def test_answers_about_pairs_are_kept_once(ground: Ground) -> None:
     with Verdicts.open(ground.index) as verdicts:
         [label] = verdicts.labels()
         assert (label.first, label.second, label.same) == (bytes(32), b"\1" * 32, True)
+        # What was skipped had no answer; what was answered has none any more.
+        answer_pair(lib, session, doubts, {"what": "back"})
+        assert (session.taught, len(verdicts.labels())) == ({0: "copies"}, 1)
+        answer_pair(lib, session, doubts, {"what": "back"})
+        assert (session.taught, verdicts.labels()) == ({}, ())
 
 
 def page(index: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -98,7 +99,8 @@ _FOLDERS = {"across": "--across-folders", "same": "--same-folder"}
     "--keep-path",
     metavar="GLOB",
     multiple=True,
-    help="Keep what has a name like GLOB, or a path when GLOB holds a slash; may be repeated.",
+    help="Keep what has a name like GLOB, or where GLOB holds a slash a path that ends like it; may be "
+    "repeated.",
 )
 @click.option(
     "--format",
@@ -217,6 +219,7 @@ def _options(
 
 
 def _find(index: Index, options: DedupOptions, common: Common) -> DuplicateReport:
+    from simsearch.dedup.candidates.collection import missing_roots
     from simsearch.dedup.find import find_duplicates
     from simsearch.report.lines import skipped_lines
 
@@ -224,6 +227,16 @@ def _find(index: Index, options: DedupOptions, common: Common) -> DuplicateRepor
         report = find_duplicates(index, options, progress=shown.progress)
     for line in skipped_lines(report.failed, more="--json"):
         note(line)
+    for root in missing_roots(index):
+        note(
+            f"{root}: missing or empty, so nothing is said of its photos. If a disk is not mounted, mount it "
+            "and run again."
+        )
+    for folder in report.without:
+        note(
+            f"The index has no photo below {folder}, which had no part in this. "
+            f"Index it with: simsearch index {shlex.quote(folder)}{common.index_flag}"
+        )
     tell_calibration(report.calibration, common)
     return report
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from simsearch.cli.duplicates.showing import confirm, told
+from simsearch.cli.duplicates.showing import confirm, interruptible, told
 from simsearch.cli.options import Common, common_options
 from simsearch.cli.output import answer, answer_text, note
 
@@ -34,7 +34,8 @@ def command(common: Common, run: str, permanently: bool, yes: bool) -> None:
             # What cannot be purged is refused below, and there is nothing to ask.
             if known.run == run and known.state not in ("planned", "undone", "purged"):
                 confirm(f"{how} {counted(known.files, 'picture')}, {human_bytes(known.bytes)}?", yes)
-        with told(common) as shown:
+        flags = " --permanently" * permanently + common.index_flag
+        with told(common) as shown, interruptible(f"simsearch purge {run}{flags}"):
             report = purge(index, run, permanently=permanently, progress=shown.counted("files"))
     for line in left_lines(report.left):
         note(line)

@@ -45,6 +45,16 @@ def told(common: Common) -> Iterator[Told]:
         yield Told(shown.update, shown.note)
 
 
+@contextmanager
+def interruptible(go_on: str) -> Iterator[None]:
+    """Says by which commands an act on files goes on that was interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"\nNothing is lost. Go on with: {go_on}")
+        raise
+
+
 def threshold_of(_: click.Context, parameter: click.Parameter, value: str | None) -> float | str | None:
     """The value of --threshold: None, "auto", or a probability."""
     if value is None or value == "auto":

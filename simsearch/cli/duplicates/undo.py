@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.duplicates.showing import told
+from simsearch.cli.duplicates.showing import interruptible, told
 from simsearch.cli.options import Common, common_options
 from simsearch.cli.output import answer, answer_text, note, screen
 from simsearch.errors import SimsearchError
@@ -35,7 +36,8 @@ def command(common: Common, run: str | None) -> None:
     from simsearch.report.duplicates.acts import act_lines, left_lines
     from simsearch.report.machine import to_json
 
-    with _index(common, needed=RUN.fullmatch(run) is not None) as index, told(common) as shown:
+    again = interruptible(f"simsearch undo {shlex.quote(run)}{common.index_flag}")
+    with _index(common, needed=RUN.fullmatch(run) is not None) as index, told(common) as shown, again:
         report = undo(index, run, progress=shown.counted("files"))
     for line in left_lines(report.left):
         note(line)

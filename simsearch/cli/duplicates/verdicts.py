@@ -112,22 +112,30 @@ def _opened(common: Common) -> Verdicts:
 
 
 def _at_least_two(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The files, each once however it is spelt."""
-    files = {canonical(home(path)): path for path in paths}
+    """The files, each once by whatever spelling, link or hard link it is named."""
+    files: dict[object, Path] = {}
+    for path in paths:
+        place = canonical(home(path))
+        try:
+            found = os.stat(place)
+        except OSError:
+            # In a store or an archive, or not there, of which reading it will tell.
+            files[place] = path
+        else:
+            files.setdefault((found.st_dev, found.st_ino), path)
     if len(files) < 2:
-        raise click.UsageError("Give two files or more.")
+        raise click.UsageError("Give two files or more; links to one file are that file.")
     return tuple(files.values())
 
 
 def _digests(paths: tuple[Path, ...]) -> list[bytes]:
-    """The SHA-256 of each file. Raises PhotoUnreadable."""
-    from simsearch.media.files import OpenFile
+    """The SHA-256 of each file, object or member of an archive. Raises PhotoUnreadable."""
+    from simsearch.media.sources.held import digest_of
 
     found = []
     for path in paths:
         try:
-            with OpenFile(os.fsencode(home(path))) as file:
-                found.append(file.sha256())
+            found.append(digest_of(canonical(home(path)))[0])
         except PhotoUnreadable as exc:
             raise PhotoUnreadable(f"{path} {exc}. Name a file that is there.") from exc
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from simsearch.cli.output import note
 from simsearch.errors import NotIndexed, PhotoUnreadable
+from simsearch.paths import archive_of
 
 if TYPE_CHECKING:
     from simsearch.dedup.stages.reranking import GeometricRanking
@@ -23,6 +25,12 @@ def looked_at(searcher: Searcher, options: QueryOptions) -> QueryOptions:
     """The options with their examples looked at once, and not for each IMAGE."""
     plus, minus = (tuple(searcher.look_at(one) for one in side) for side in (options.plus, options.minus))
     return replace(options, plus=plus, minus=minus)
+
+
+def holds_photos(path: str) -> bool:
+    """Whether a path is that of a folder or an archive."""
+    inside = archive_of(os.fsencode(path))
+    return os.path.isdir(path) or (inside is not None and not inside[1])
 
 
 @dataclass(slots=True)
@@ -82,6 +90,14 @@ class Asked:
             result = self.searcher.query_bytes(data, "-", options)
             self.pictures[result.query] = data
         else:
-            result = self.searcher.query_path(query, options)
+            try:
+                result = self.searcher.query_path(query, options)
+            except PhotoUnreadable as exc:
+                if not holds_photos(query):
+                    raise
+                raise PhotoUnreadable(
+                    f"{query} holds photos and is none itself. Name one in it; or index them with: "
+                    f"simsearch index {shlex.quote(query)}"
+                ) from exc
             self.pictures[result.query] = result.query
         return result

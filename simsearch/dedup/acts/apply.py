@@ -15,7 +15,13 @@ from simsearch.dedup.acts.disk.places import Places, free_names
 from simsearch.dedup.acts.disk.renaming import make_folder, missing_folders
 from simsearch.dedup.acts.disk.steps import perform, refusal, restore
 from simsearch.dedup.acts.journal import Journal
-from simsearch.dedup.acts.planning.checking import check_plan, company_objection, is_picture, place_objection
+from simsearch.dedup.acts.planning.checking import (
+    check_mounted,
+    check_plan,
+    company_objection,
+    is_picture,
+    place_objection,
+)
 from simsearch.dedup.acts.planning.companions import Folders
 from simsearch.dedup.acts.records import (
     LINKS,
@@ -25,6 +31,7 @@ from simsearch.dedup.acts.records import (
     Plan,
     PlannedFile,
     PlannedGroup,
+    PlannedMerge,
     Step,
 )
 from simsearch.dedup.acts.runs import command, journal_path, over, report_of, save_plan, stopped
@@ -47,8 +54,8 @@ def apply_plan(index: Index, plan: Plan, *, yes: bool, progress: Progress | None
         yes: that a person has seen the plan.
         progress: is told (files done, files in all).
 
-    Raises ActRefused before anything was touched, ActStopped where the disk refuses in the middle,
-    IndexLocked, PlanUnreadable for a damaged journal.
+    Raises ActRefused before anything was touched, RootMissing likewise (an unmounted disk?), ActStopped where
+    the disk refuses in the middle, IndexLocked, PlanUnreadable for a damaged journal.
     """
     if not yes:
         raise ActRefused(
@@ -63,6 +70,8 @@ def apply_plan(index: Index, plan: Plan, *, yes: bool, progress: Progress | None
         with Journal(journal_path(index.path, plan.run)) as journal:
             if journal.history.phase not in ("", "applied"):
                 raise over(index.path, plan.run, journal.history.phase)
+            if journal.history.phase != "applied":
+                check_mounted(plan, places, begun=bool(journal.history.run))
             left: tuple[Left, ...] = ()
             if journal.history.phase != "applied":
                 left = _Applying(index, plan, places, journal, progress).run()
@@ -87,6 +96,11 @@ class _Applying:
     progress: Progress | None
     keepers: disk.Keepers = field(default_factory=disk.Keepers)
     folders: Folders = field(default_factory=Folders)
+    merges: dict[str, PlannedMerge] = field(init=False)
+    """By path of the keeper."""
+
+    def __post_init__(self) -> None:
+        self.merges = {group.keep: group.merge for group in self.plan.groups if group.merge is not None}
 
     def run(self) -> tuple[Left, ...]:
         left: list[Left] = []
@@ -141,7 +155,7 @@ class _Applying:
         pending = [part for part in parts if (s := self._step(part)) is None or states[s.number] != "done"]
         if not pending:
             return None
-        reason = self._objection(file, pending) or self._merge(group, file.keeper)
+        reason = self._objection(file, pending) or self._merges(group, parts)
         if reason is None:
             fresh = [part for part in pending if self._step(part) is None]
             names = free_names([os.fsencode(part.target) for part in fresh], ()) if fresh else []
@@ -221,10 +235,17 @@ class _Applying:
             return disk.CHANGED
         return None
 
-    def _merge(self, group: PlannedGroup, keeper: FileFacts) -> str | None:
-        merge = group.merge
-        if merge is None:
-            return None
+    def _merges(self, group: PlannedGroup, parts: Sequence[_Part]) -> str | None:
+        """Write the sidecars that get notes of a unit's pictures, of each half of a shot its own."""
+        for part in parts:
+            keep = group.keep if part is parts[-1] else part.keeper.path
+            merge = self.merges.get(keep) if is_picture(part.facts) else None
+            reason = None if merge is None else self._merge(merge, part.keeper)
+            if reason is not None:
+                return reason
+        return None
+
+    def _merge(self, merge: PlannedMerge, keeper: FileFacts) -> str | None:
         before = merge.before
         known = self._known(merge.sidecar, merge=True)
         digest = hashlib.sha256(merge.xmp).hexdigest()

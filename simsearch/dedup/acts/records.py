@@ -21,12 +21,14 @@ class PlanOptions:
         to: the folder that "move" moves to.
         merge_metadata: whether the keeper's sidecar gets what only the copies tell.
         reference: folders in which nothing is ever touched.
+        stay: pictures that do not go with the other half of their shot either, by path.
     """
 
     action: str
     to: str | None = None
     merge_metadata: bool = False
     reference: tuple[str, ...] = ()
+    stay: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

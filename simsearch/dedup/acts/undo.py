@@ -18,7 +18,7 @@ from simsearch.dedup.acts.journal import History, Journal, read_history, trash_a
 from simsearch.dedup.acts.records import RUN, ActReport, FileFacts, Left, Step
 from simsearch.dedup.acts.runs import command, journal_path, report_of, run_folder, stopped
 from simsearch.engine.index import Index
-from simsearch.errors import ActRefused, IndexUnwritable, NotIndexed, PlanUnreadable
+from simsearch.errors import ActRefused, IndexUnwritable, NotIndexed, PlanUnreadable, SimsearchError
 from simsearch.paths import canonical, join, relative, text
 from simsearch.storage import catalog
 from simsearch.storage.lock import WriterLock
@@ -178,6 +178,10 @@ class _Undoing:
             self._remember()
             how_far = f"{len(self._restored)} files are back, and nothing is lost"
             raise stopped(exc, how_far, f"go on with: {self._again}") from exc
+        except BaseException:
+            with suppress(SimsearchError):
+                self._remember()
+            raise
         self._remember()
         if not left:
             self._journal.enter_phase("undone")
@@ -201,7 +205,11 @@ class _Undoing:
 
     def _remember(self) -> None:
         if self._index is not None:
-            rows.remember(self._index, self._restored)
+            # Those too that came back in an earlier try, which may have been killed before this. A move
+            # to another disk may have two steps.
+            undone = self._journal.history.in_state("undone")
+            facts = [step.facts for step in undone if step.what != "merge" and step.facts is not None]
+            rows.remember(self._index, [*{each.path: each for each in facts}.values()])
 
     def _clear(self) -> None:
         """Remove the folders that the run made and that are empty now, and its notes in empty trashes."""

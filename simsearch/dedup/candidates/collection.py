@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from simsearch.dedup.candidates.whiten import Vectors
 from simsearch.dedup.records import Picture
 from simsearch.engine.index import Index
-from simsearch.paths import is_source
+from simsearch.media.scan import root_state
+from simsearch.paths import is_source, is_source_root, text
+from simsearch.storage import catalog
 
 Rows = Callable[[NDArray[np.int64]], Vectors]
 
@@ -49,6 +51,9 @@ def collection_of(index: Index, counts: Callable[[str], bool] = lambda path: Tru
         if paths:
             found.append((os.fsencode(paths[0]), photo.id, photo, paths))
     found.sort(key=lambda item: item[:2])
+    afar = [photo.sha256 for _, _, photo, paths in found if any(map(is_source, map(os.fsencode, paths)))]
+    with index.database.read() as connection:
+        sizes = catalog.sizes(connection, [bytes.fromhex(digest) for digest in afar])
     ids = np.array([vector_id for _, vector_id, _, _ in found], dtype=np.int64)
     pictures = tuple(
         Picture(
@@ -59,10 +64,21 @@ def collection_of(index: Index, counts: Callable[[str], bool] = lambda path: Tru
             photo.height,
             photo.format,
             photo.taken_at,
+            sizes.get(bytes.fromhex(photo.sha256)),
         )
         for number, (_, _, photo, paths) in enumerate(found)
     )
     return Collection(pictures, lambda places: index.vectors(ids[places].tolist()))
+
+
+def missing_roots(index: Index) -> tuple[str, ...]:
+    """The folders of an index that are missing or empty now, whose pictures a collection is without.
+
+    Stores and archives are not asked.
+    """
+    with index.database.read() as connection:
+        roots = [root.path for root in catalog.read_roots(connection)]
+    return tuple(text(root) for root in roots if not is_source_root(root) and root_state(root) != "ok")
 
 
 def separate(paths: tuple[str, ...]) -> tuple[str, ...]:

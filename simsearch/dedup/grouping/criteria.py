@@ -15,6 +15,7 @@ from simsearch.dedup.records import Picture
 from simsearch.paths import is_source
 
 RAW = "RAW"
+NO_DATE = "9999"
 
 
 class Wishes(Protocol):
@@ -52,8 +53,13 @@ class Candidate:
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        return self.stat.st_size if self.stat is not None else 0
+        """Bytes; of what is in a store or an archive those that the index has."""
+        return self.stat.st_size if self.stat is not None else self.picture.size or 0
+
+    @cached_property
+    def is_afar(self) -> bool:
+        """Whether it is in a store, on a web server or in an archive, where nothing can be done to it."""
+        return is_source(os.fsencode(self.path))
 
     @property
     def pixels(self) -> int:
@@ -74,8 +80,11 @@ class Candidate:
     def matched(self) -> int:
         """The number of the first pattern that fits, past the last for none."""
         for number, pattern in enumerate(self.wishes.pattern):
-            held = self.path if "/" in pattern else os.path.basename(self.path)
-            if fnmatch.fnmatchcase(held, pattern):
+            if "/" in pattern:
+                fits = any(fnmatch.fnmatchcase(self.path, form) for form in (pattern, f"*/{pattern}"))
+            else:
+                fits = fnmatch.fnmatchcase(os.path.basename(self.path), pattern)
+            if fits:
                 return number
         return len(self.wishes.pattern)
 
@@ -90,14 +99,19 @@ class Candidate:
 
     @cached_property
     def date(self) -> str:
-        """When it was taken, else last changed, as "YYYY-MM-DDTHH:MM:SS" by the local clock."""
+        """When it was taken, else last changed, as "YYYY-MM-DDTHH:MM:SS" by the local clock.
+
+        After all dates where neither is known, as of most that is in a store or an archive.
+        """
         if self.picture.taken_at is not None:
             return self.picture.taken_at
+        if self.stat is None:
+            return NO_DATE
         try:
-            return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(self.stat.st_mtime if self.stat else 0))
+            return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(self.stat.st_mtime))
         except (OverflowError, ValueError, OSError):
             # A time that no calendar holds says nothing of age.
-            return "9999"
+            return NO_DATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +162,7 @@ def amount(size: int) -> str:
 
 
 def _why_bytes(kept: Candidate, others: Sequence[Candidate]) -> str:
-    if is_source(os.fsencode(others[0].path)):
-        # How long it is there is not asked for.
+    if others[0].is_afar and not kept.is_afar:
         return "a file of this machine"
     first, second = amount(kept.size), amount(others[0].size)
     if first == second:
@@ -165,6 +178,8 @@ def _why_oldest(kept: Candidate, others: Sequence[Candidate]) -> str:
     day, next_day = kept.date[:10], others[0].date[:10]
     if day == next_day:
         day = kept.date.replace("T", " ")
+    if others[0].date == NO_DATE:
+        return f"{verb} {day}; of the {'next' if len(others) > 1 else 'other'} no date is known"
     who = "next" if not later else "others" if len(others) > 1 else "other"
     return f"{verb} {day}, the {who} later"
 
@@ -190,7 +205,8 @@ CRITERIA = {
         lambda file: -file.kinds,
         lambda kept, others: f"more metadata ({kept.kinds} against {others[0].kinds} kinds)",
     ),
-    "bytes": Criterion(lambda file: -file.size, _why_bytes),
+    # What acts can be made of goes first: a keeper afar stands in for nothing.
+    "bytes": Criterion(lambda file: (file.is_afar, -file.size), _why_bytes),
     "oldest": Criterion(lambda file: file.date, _why_oldest),
     "shortest": Criterion(lambda file: len(os.fsencode(file.path)), lambda kept, others: "the shortest path"),
     "name": Criterion(lambda file: os.fsencode(file.path), lambda kept, others: "the first by name"),

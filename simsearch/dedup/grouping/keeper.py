@@ -26,7 +26,8 @@ class KeeperPolicy:
     3. `policies`, in their order: "resolution" (more pixels; a RAW file before a JPEG of the same picture),
        "metadata" (more kinds of it: date, camera, place, rating, tags, caption …), "bytes" (a larger file),
        "oldest" (EXIF's date, else the time of the last change), "path" (the name matches one of `pattern`, an
-       earlier one before a later one; a pattern with a slash is held against the whole path, see `fnmatch`).
+       earlier one before a later one; a pattern with a slash is held against the path, whole or from any of
+       its folders on, see `fnmatch`).
        A `pattern` without "path" among the policies comes before them.
     4. Those of resolution, metadata, bytes and oldest that `policies` does not name, in this order.
     5. The shortest path in bytes, then the path that sorts first by bytes.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from simsearch.errors import NotIndexed
-from simsearch.media.sources.walk import trouble
+from simsearch.media.sources.walk import MISSING, trouble
 from simsearch.paths import canonical, is_source, is_source_root, relative, text
 
 
@@ -19,8 +19,10 @@ def places(named: Iterable[str], purpose: str) -> tuple[str, ...]:
     found = []
     for name in named:
         place = canonical(name)
-        there = trouble(place) is None if is_source_root(place) else os.path.lexists(name)
-        if not there:
+        reason = trouble(place) if is_source_root(place) else None
+        if reason not in (None, MISSING):
+            raise NotIndexed(f"{name} ({purpose}) {reason}. Run again when it can be asked.")
+        if reason is not None or not (is_source_root(place) or os.path.lexists(name)):
             raise NotIndexed(f"There is no {name} ({purpose}). Check the spelling, or mount its disk.")
         found.append(text(place))
     return tuple(found)

@@ -49,6 +49,12 @@ class Scope:
             return False
         return self.counts(first) and self.counts(second)
 
+    def without(self, pictures: Iterable[Picture]) -> tuple[str, ...]:
+        """Those of the folders that none of the pictures has a file below."""
+        paths = [path for picture in pictures for path in picture.paths]
+        folders = dict.fromkeys((*self.within, *self.reference))
+        return tuple(folder for folder in folders if all(place_of(path, (folder,)) is None for path in paths))
+
     def narrow(self, pictures: Iterable[Picture]) -> list[Picture]:
         """The pictures with those of their files that count; without the pictures that have none."""
         if not self.within:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from functools import lru_cache
@@ -10,6 +11,10 @@ from functools import lru_cache
 from simsearch.media.formats import looks_like_picture
 
 XMP = "xmp"
+TAKEOUT = "supplemental-metadata"
+"""What Google Takeout puts between a picture's name and `.json`, cut short where names are long."""
+
+_NUMBERED = re.compile(r"(.+)(\([1-9][0-9]*\))(\.json)", re.IGNORECASE | re.DOTALL)
 _FRESH_NS = 2_000_000_000
 """A folder may change within so long without another time; FAT's times are the coarsest."""
 
@@ -45,6 +50,22 @@ class Listing:
 def stem_of(name: bytes) -> str:
     """A name without its last suffix, in lower case."""
     return os.path.splitext(os.fsdecode(name))[0].lower()
+
+
+def takeout_forms(name: bytes) -> tuple[bytes, ...]:
+    """A name, and that which Google Takeout would have made of it had it numbered notes like pictures.
+
+    The second `IMG.jpg` of a folder is `IMG(1).jpg` there, and its notes are `IMG.jpg(1).json`.
+    """
+    found = _NUMBERED.fullmatch(os.fsdecode(name))
+    if found is None:
+        return (name,)
+    whole, tail = found[1], ""
+    base, _, last = whole.rpartition(".")
+    if last and "." in base and TAKEOUT.startswith(last.lower()):
+        whole, tail = base, f".{last}"
+    stem, suffix = os.path.splitext(whole)
+    return name, os.fsencode(f"{stem}{found[2]}{suffix}{tail}{found[3]}")
 
 
 def is_sidecar(name: bytes, picture: bytes) -> bool:
@@ -101,10 +122,13 @@ def _listed(folder: bytes, changed: int) -> Listing:
 
 def _stems(name: bytes) -> list[str]:
     """The stems of all pictures that a name may go with."""
-    stems = [stem_of(name)]
-    while len(stems) < _AFTER_A_STEM and (shorter := os.path.splitext(stems[-1])[0]) != stems[-1]:
-        stems.append(shorter)
-    return stems
+    stems: list[str] = []
+    for form in takeout_forms(name):
+        longer = [stem_of(form)]
+        while len(longer) < _AFTER_A_STEM and (shorter := os.path.splitext(longer[-1])[0]) != longer[-1]:
+            longer.append(shorter)
+        stems += longer
+    return [*dict.fromkeys(stems)]
 
 
 def _strangeness(name: bytes, bases: tuple[bytes, bytes]) -> tuple[bool, bool, bool, bytes]:

@@ -18,6 +18,9 @@ from simsearch.media.sources.stores.remote import PARALLEL, store_of
 from simsearch.paths import archive_of, is_source_root, join, text
 from simsearch.records import FileStat
 
+MISSING = "is missing or empty"
+"""What `trouble` says of a store that was asked and has nothing there."""
+
 
 def scan(
     root: bytes, below: bytes = b"", rules: ScanRules | None = None, passed: PassedOver | None = None
@@ -63,7 +66,7 @@ def trouble(root: bytes, *, quick: bool = False) -> str | None:
             return None
         if inside is None and store_of(root).web:
             return _web_trouble(root)
-        return None if next(_entries(root), None) is not None else "is missing or empty"
+        return None if next(_entries(root), None) is not None else MISSING
     except SourceUnreachable as exc:
         return str(exc).removeprefix(text(root) + " ")
 
@@ -71,7 +74,7 @@ def trouble(root: bytes, *, quick: bool = False) -> str | None:
 def _web_trouble(url: bytes) -> str | None:
     found = store_of(url).info(url)
     if found is None or (found.folder and not store_of(url).links(url)):
-        return "is missing or empty"
+        return MISSING
     return None
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from simsearch.dedup.acts.disk.places import NOTES
 from simsearch.dedup.acts.records import LINKS
 from simsearch.report.duplicates.words import counted
 from simsearch.report.lines import human_bytes
@@ -66,12 +67,19 @@ def act_words(plan: Plan) -> str:
 
 
 def act_lines(report: ActReport, did: str) -> Iterator[str]:
-    """What an act did, and the trash folders that are still there; `did` is its word, as "put back"."""
+    """What an act did, and the trash folders that hold anything; `did` is its word, as "put back"."""
     beside = f" and {counted(report.companions, 'file')} beside them" if report.companions else ""
     what = f"{counted(report.files, 'picture')}{beside} {did}, {human_bytes(report.bytes)}"
     yield f"{report.run}: {what}; it is {STATE_WORDS.get(report.state, report.state)} now\n"
-    for folder in filter(os.path.isdir, report.trash):
+    for folder in holding(report.trash):
         yield f"  in {visible(folder)}\n"
+
+
+def holding(trash: Sequence[str]) -> Iterator[str]:
+    """The trash folders that hold files, and not only the notes by which what was moved comes back."""
+    for folder in trash:
+        if os.path.isdir(folder) and os.listdir(os.fsencode(folder)) != [NOTES]:
+            yield folder
 
 
 def left_lines(left: Sequence[Left]) -> Iterator[str]:

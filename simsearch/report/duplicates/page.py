@@ -48,7 +48,10 @@ def groups_page(report: DuplicateReport, thumbnail: Thumbnails) -> Iterator[str]
 
 def leaks_page(report: LeakReport, thumbnail: Thumbnails) -> Iterator[str]:
     """A self-contained page of all leaks, in pieces: the test picture beside the one of the training set."""
-    sections = (_leak(number, leak, thumbnail) for number, leak in enumerate(report.leaks, start=1))
+    sections = chain(
+        _calibration(report),
+        (_leak(number, leak, thumbnail) for number, leak in enumerate(report.leaks, start=1)),
+    )
     subtitle = f"{report.test} in {report.train}: {leaks_summary(report)}"
     return document(sections, title="Leaks", subtitle=subtitle, style=_STYLE)
 
@@ -60,7 +63,7 @@ def doubts_page(rows: Sequence[DoubtRow], thumbnail: Thumbnails) -> Iterator[str
     return document(sections, title="Copies or not?", subtitle=subtitle, style=_STYLE)
 
 
-def _calibration(report: DuplicateReport) -> Iterator[str]:
+def _calibration(report: DuplicateReport | LeakReport) -> Iterator[str]:
     if report.calibration is not None:
         line = calibration_line(report.calibration)
         yield f'<section><p class="why">{escaped(line[:1].upper() + line[1:])}.</p></section>\n'

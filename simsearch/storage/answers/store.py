@@ -133,6 +133,13 @@ class Answers:
             connection.execute(sa.delete(labels).where(pair))
             connection.execute(sa.insert(labels), sealed(labels, values))
 
+    def drop_label(self, one: bytes, other: bytes) -> None:
+        """Take back the answer about a pair of contents, if there is one."""
+        first, second = sorted((one, other))
+        with self.writing() as connection:
+            pair = sa.and_(labels.c.first == first, labels.c.second == second)
+            connection.execute(sa.delete(labels).where(pair))
+
     def found(self, table: sa.Table) -> Found:
         """The rows of a table, past what cannot be read."""
         database = self._reading()

@@ -10,6 +10,7 @@ from simsearch.storage.catalog.contents import (
     count,
     digests,
     holds_a_photo,
+    sizes,
 )
 from simsearch.storage.catalog.files import (
     FileRow,
@@ -117,6 +118,7 @@ __all__ = [
     "rules_of",
     "sealed_rows",
     "segments_of",
+    "sizes",
     "skipped_files",
     "tile_part",
     "vectors_in_segment",

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from simsearch.storage.catalog.files import chunks, sealed_rows
+from simsearch.storage.catalog.files import CHUNK, chunks, sealed_rows
 from simsearch.storage.catalog.vectors import WHOLE
 from simsearch.storage.schema import contents, files, vectors
 
@@ -69,6 +69,21 @@ def contents_only_in(connection: sa.Connection, file_ids: set[int]) -> set[int]:
 def digests(connection: sa.Connection) -> set[bytes]:
     """The SHA-256 of every picture."""
     return set(connection.execute(sa.select(contents.c.sha256)).scalars())
+
+
+def sizes(connection: sa.Connection, digests: Sequence[bytes]) -> dict[bytes, int]:
+    """How many bytes the files of contents have, by SHA-256; 0 where the server of all of them told none."""
+    found: dict[bytes, int] = {}
+    joined = sa.join(files, contents, files.c.content_id == contents.c.id)
+    for start in range(0, len(digests), CHUNK):
+        query = (
+            sa.select(contents.c.sha256, sa.func.max(files.c.size))
+            .select_from(joined)
+            .where(contents.c.sha256.in_(digests[start : start + CHUNK]))
+            .group_by(contents.c.sha256)
+        )
+        found.update((digest, int(size)) for digest, size in connection.execute(query))
+    return found
 
 
 def count(connection: sa.Connection, what: str) -> int:

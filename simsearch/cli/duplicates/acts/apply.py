@@ -7,9 +7,10 @@ import shlex
 
 import click
 
-from simsearch.cli.duplicates.showing import confirm, refuse_beside, told
+from simsearch.cli.duplicates.showing import confirm, interruptible, refuse_beside, told
 from simsearch.cli.options import Common
 from simsearch.cli.output import answer, answer_text, note
+from simsearch.errors import NotIndexed
 
 _GO_WITH_APPLY = {"apply", "yes", "form"}
 DONE = {
@@ -36,14 +37,20 @@ def apply_named(named: str, common: Common, form: str, yes: bool) -> None:
         raise click.UsageError(f"What was done is shown as a table or as JSON, not as {form}.")
     of_run = RUN.fullmatch(named) is not None
     folder = existing_index(common.index) if of_run else None
-    plan = read_plan(named if folder is None else os.fsdecode(plan_path(folder, named)))
+    place = named if folder is None else os.fsdecode(plan_path(folder, named))
+    if folder is not None and not os.path.lexists(place):
+        raise NotIndexed(f"{folder} has no run {named}. See them with: simsearch undo{common.index_flag}")
+    plan = read_plan(place)
     flag = common.index_flag if of_run or common.index is not None else f" -i {shlex.quote(plan.index)}"
     with Index.open(folder or common.index or plan.index) as index:
         if not common.quiet:
             note(plan_line(plan))
         words = act_words(plan)
         confirm(f"{words[:1].upper()}{words[1:]}?", yes)
-        with told(common) as shown:
+        go_on = (
+            f"simsearch dedup --apply {plan.run}{flag}; or take it back with: simsearch undo {plan.run}{flag}"
+        )
+        with told(common) as shown, interruptible(go_on):
             report = apply_plan(index, plan, yes=True, progress=shown.counted("files"))
     for line in left_lines(report.left):
         note(line)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simsearch.cli.options import Common
-from simsearch.cli.output import answer, answer_text, note, screen
+from simsearch.cli.output import answer, answer_text, check_folder, note, screen
 from simsearch.errors import PlanUnreadable, SimsearchError
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ class Planning:
 
 
 def _check_place(file: str) -> None:
-    """Raises SimsearchError where a plan would take the place of what is no plan."""
+    """Raises SimsearchError where a plan would take the place of what is no plan, or has no place."""
     from simsearch.dedup.acts.reading import read_plan
 
+    check_folder("plan", file)
     if not os.path.lexists(file):
         return
     refused = f"{file} is there already and is no plan, so it is not replaced. Name another file."

@@ -80,6 +80,20 @@ def objection(facts: FileFacts) -> str | None:
     return None if same and known else CHANGED
 
 
+def rights_objection(source: bytes, target: bytes) -> str | None:
+    """Why a file may not be brought from `source` to `target` by the rights of folders; None where it may.
+
+    Disks that are mounted to be read only refuse as well.
+    """
+    there = os.path.dirname(target)
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    for folder in (os.path.dirname(source), there):
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            return f"{os.fsdecode(folder)} may not be written"
+    return None
+
+
 class Keepers:
     """Files that stay, read in full when first asked for and again whenever their stat has changed."""
 

@@ -30,15 +30,22 @@ class Places:
         found = [root for root in self.roots if relative(path, root) is not None]
         return max(found, key=len) if found else None
 
-    def home_of(self, path: bytes) -> bytes:
-        """The topmost folder above a file, inside its root, from which a rename still reaches it.
+    def folder_of(self, path: bytes) -> bytes:
+        """The root that holds a file, or where the file is a root itself the folder that it is in.
 
         Raises ValueError for a file outside of all roots.
         """
         root = self.root_of(path)
         if root is None:
             raise ValueError("it is not below a folder of the index")
-        top = root if root != path else os.path.dirname(path)
+        return root if root != path else os.path.dirname(path)
+
+    def home_of(self, path: bytes) -> bytes:
+        """The topmost folder above a file, inside its root, from which a rename still reaches it.
+
+        Raises ValueError for a file outside of all roots.
+        """
+        top = self.folder_of(path)
         folder = os.path.dirname(path)
         key = (folder, top)
         if key not in self._homes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from simsearch.dedup.acts.disk import facts as disk
@@ -47,6 +47,9 @@ class Scene:
         reference: folders that are never touched.
         keepers: facts of the keeper of each group, or why it cannot be one.
         kept: (device, inode) of every keeper.
+        links: by path of a file, a symbolic link of the index that leads to it.
+        stay: pictures that a person lets stay, by path.
+        kept_all: whether a person said that all files of these contents, by SHA-256, stay.
     """
 
     places: Places
@@ -54,6 +57,9 @@ class Scene:
     reference: tuple[bytes, ...]
     keepers: list[FileFacts | str] = field(default_factory=list)
     kept: set[tuple[int, int]] = field(default_factory=set)
+    links: dict[str, str] = field(default_factory=dict)
+    stay: frozenset[str] = frozenset()
+    kept_all: Callable[[Sequence[bytes]], bool] = lambda digests: False
 
     def family(self, path: str) -> Family:
         """The family of a picture. Raises OSError where its folder cannot be listed."""
@@ -63,6 +69,10 @@ class Scene:
     def is_reference(self, path: str) -> bool:
         """Whether a path is in a folder that is never touched."""
         return any(relative(os.fsencode(path), folder) is not None for folder in self.reference)
+
+    def stays(self, path: str, twin: FileFacts) -> bool:
+        """Whether a person said that a picture stays beside another file of the same bytes."""
+        return path in self.stay or self.kept_all([bytes.fromhex(twin.sha256)] * 2)
 
     def twin(self, path: str, keeper: FileFacts) -> FileFacts | None:
         """The file with the bytes of `path` that belongs to the keeper: of its shot, or its video."""
@@ -177,7 +187,9 @@ def _place(scene: Scene, photo: DuplicatePhoto, keeper: FileFacts) -> str | None
         return KEPT_ELSEWHERE
     if scene.places.to is not None and relative(raw, scene.places.to) is not None:
         return "it is in that folder already"
-    return None
+    if photo.path in scene.links and scene.action not in LINKS:
+        return f"a link leads to it: {scene.links[photo.path]}"
+    return disk.rights_objection(raw, scene.places.target_of(raw))
 
 
 def _is_same_shot(scene: Scene, path: str, keeper: str) -> bool:

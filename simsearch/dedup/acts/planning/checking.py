@@ -19,8 +19,9 @@ from simsearch.dedup.acts.records import (
     PlannedMerge,
 )
 from simsearch.dedup.records import COPIES
-from simsearch.errors import ActRefused
+from simsearch.errors import ActRefused, RootMissing
 from simsearch.media.formats import looks_like_picture
+from simsearch.media.scan import root_state
 from simsearch.paths import canonical, is_source, relative, text
 
 
@@ -64,6 +65,22 @@ def check_plan(plan: Plan, places: Places, index: Path) -> None:
             _check_file(plan.action, file, places)
         if group.merge is not None:
             _check_merge(group, group.merge, places)
+
+
+def check_mounted(plan: Plan, places: Places, *, begun: bool) -> None:
+    """Raises RootMissing where a folder of the index is not there: its files would be taken for gone.
+
+    An empty one is what an unmounted disk leaves as well, or where this run took the last file out.
+    """
+    everything = [facts.path for group in plan.groups for file in group.files for facts in _facts(file)]
+    everything += [keeper.path for group in plan.groups for keeper in _keepers(group)]
+    for root in dict.fromkeys(places.folder_of(os.fsencode(path)) for path in everything):
+        state = root_state(root)
+        if state == "missing" or (state == "empty" and not begun):
+            raise RootMissing(
+                f"{text(root)}: {state}, though the plan has files of it. If a disk is not mounted, mount it "
+                "and run again; nothing was touched. Else make a new plan with: simsearch dedup --action ..."
+            )
 
 
 def place_objection(plan_action: str, facts: FileFacts, target: str, places: Places) -> str | None:

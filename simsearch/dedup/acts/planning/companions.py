@@ -1,7 +1,8 @@
 """Which files belong to a picture, by name and folder: sidecars, the other half of a RAW+JPEG, Live Photos.
 
 Names are compared without regard to case. Sidecars: `IMG.xmp` and `IMG.JPG.xmp`, `IMG.aae`, `IMG.thm`, and
-Google Takeout's `IMG.jpg.json` and `IMG.jpg.supplemental-metadata.json`, cut short where names are long.
+Google Takeout's `IMG.jpg.json` and `IMG.jpg.supplemental-metadata.json`, cut short where names are long;
+of `IMG(1).jpg` these are `IMG.jpg(1).json` and `IMG.jpg.supplemental-metadata(1).json`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from simsearch.dedup.metadata.sidecars import Listing, is_sidecar, stem_of
+from simsearch.dedup.metadata.sidecars import TAKEOUT, Listing, is_sidecar, stem_of, takeout_forms
 from simsearch.media.formats import RAW_SUFFIXES, looks_like_picture
 
 DEVELOPED = frozenset(("jpg", "jpeg", "jpe", "heic", "heif", "hif"))
@@ -19,7 +20,7 @@ DEVELOPED = frozenset(("jpg", "jpeg", "jpe", "heic", "heif", "hif"))
 VIDEO = "mov"
 _BY_STEM = ("aae", "thm")
 _TRUSTED_S, _SHARE, _FOLDERS = 1.0, 10, 64
-_TAKEOUT, _TAKEOUT_KIND = "supplemental-metadata", "json"
+_TAKEOUT_KIND = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,12 @@ def belongs(name: bytes, picture: bytes) -> bool:
     stem, kind, full = stem_of(name), suffix(name), os.fsdecode(picture).lower()
     if stem == stem_of(picture) and (kind in _BY_STEM or (kind == VIDEO and suffix(picture) in DEVELOPED)):
         return True
-    if kind != _TAKEOUT_KIND or not stem.startswith(full):
-        return False
-    rest = stem[len(full) :]
-    return not rest or (rest[0] == "." and _TAKEOUT.startswith(rest[1:]))
+    return kind == _TAKEOUT_KIND and any(_is_takeout(stem_of(form), full) for form in takeout_forms(name))
+
+
+def _is_takeout(stem: str, picture: str) -> bool:
+    rest = stem.removeprefix(picture)
+    return rest != stem and (not rest or (rest[0] == "." and TAKEOUT.startswith(rest[1:])))
 
 
 def _is_picture(name: bytes) -> bool:

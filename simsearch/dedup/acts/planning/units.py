@@ -13,6 +13,7 @@ from simsearch.dedup.acts.records import FileFacts
 from simsearch.errors import PhotoUnreadable
 
 NO_COPY = "no copy of what belongs to it would stay: "
+HALF_STAYS = "you said that the other half of its shot stays: "
 HALF_KEPT = "the other half of its shot is kept: "
 
 
@@ -79,6 +80,8 @@ def _complete(scene: Scene, family: Family, going: dict[bytes, Candidate]) -> di
             twin = scene.twin(path, going[name].keeper)
             if twin is None or os.path.islink(path):
                 return dict.fromkeys(shot, NO_COPY + path)
+            if scene.stays(path, twin):
+                return dict.fromkeys(shot, HALF_STAYS + path)
             going[other] = Candidate(None, "bytes", disk.read_facts(path), twin)
     return {}
 

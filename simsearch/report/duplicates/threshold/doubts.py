@@ -41,11 +41,13 @@ class DoubtRow:
 
 
 def doubt_rows(doubts: Iterable[Doubt], bytes_of: Callable[[str], int | None]) -> tuple[DoubtRow, ...]:
-    """The pairs with the sizes of their files, as `bytes_of` has them by path."""
+    """The pairs with the sizes of their files, as `bytes_of` has them by path, else as the index has them."""
 
     def photo(picture: Picture) -> DoubtPhoto:
         path, *copies = picture.paths
-        facts = (picture.width, picture.height, bytes_of(path), picture.format, picture.taken_at)
+        here = bytes_of(path)
+        size = picture.size if here is None else here
+        facts = (picture.width, picture.height, size, picture.format, picture.taken_at)
         return DoubtPhoto(path, tuple(copies), *facts, picture.sha256.hex())
 
     return tuple(DoubtRow(doubt.score, photo(doubt.first), photo(doubt.second)) for doubt in doubts)

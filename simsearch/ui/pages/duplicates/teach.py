@@ -71,8 +71,10 @@ def answer_pair(lib: Library, session: Session, doubts: Sequence[Doubt], act: Ma
     what, key = act.get("what"), act.get("key")
     numbers = {f"{session.pairs}.{number}": number for number in range(len(doubts))}
     if what == "back" and session.taught:
-        # An answer that is kept stays in force until another takes its place.
-        session.taught.popitem()
+        last, said = session.taught.popitem()
+        if said != "skip":
+            with Verdicts.open(lib.index.path) as verdicts:
+                verdicts.drop_label(doubts[last].first.sha256, doubts[last].second.sha256)
         return
     number = numbers.get(str(key))
     if number is None or number in session.taught or what not in ("copies", "different", "skip"):
@@ -113,7 +115,12 @@ def _data(lib: Library, session: Session, doubts: Sequence[Doubt], number: int) 
             {"what": "copies", "words": "Copies", "key": "Y", "main": True},
             {"what": "different", "words": "Different", "key": "N", "main": True},
             {"what": "skip", "words": "Skip", "key": "J"},
-            {"what": "back", "words": "Ask the last one again", "key": "U", "disabled": not session.taught},
+            {
+                "what": "back",
+                "words": "Take the last answer back",
+                "key": "U",
+                "disabled": not session.taught,
+            },
         ],
         "labels": LABELS,
         "members": [_member(lib, place, photo) for place, photo in enumerate(photos, 1)],
@@ -128,7 +135,7 @@ def _data(lib: Library, session: Session, doubts: Sequence[Doubt], number: int) 
 
 def _photo(picture: Picture) -> DuplicatePhoto:
     path = picture.paths[0]
-    size = os.stat(path).st_size if os.path.exists(path) else 0
+    size = os.stat(path).st_size if os.path.exists(path) else picture.size or 0
     return DuplicatePhoto(path, 1.0, picture.width, picture.height, size, "near", picture.sha256.hex())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simsearch.dedup.acts.apply import apply_plan
 from simsearch.dedup.acts.plan import make_plan
@@ -55,14 +55,16 @@ def draft(
     """
     groups: list[DuplicateGroup] = []
     stays: dict[str, tuple[Left, ...]] = {}
+    stay: set[str] = set()
     for number, (group, decision) in enumerate(decided.values(), 1):
         planned, left = to_plan(headed(index, found, group, decision.keep), decision)
         groups += [] if planned is None else [planned]
         if left:
             stays[decision.keep] = left
+        stay |= {item.path for item in left} if decision.kind == SET_ASIDE else {p.path for p in group.photos}
         if progress is not None:
             progress(number, len(decided))
-    plan = make_plan(index, groups, options)
+    plan = make_plan(index, groups, replace(options, stay=frozenset(stay)))
     return Draft(dict(decided), plan, stays, answers(decided.values()))
 
 
@@ -83,16 +85,19 @@ def carry_out(index: Index, found: Found, drafted: Draft, progress: Progress) ->
         report = apply_plan(index, drafted.plan, yes=True, progress=progress)
     run = "" if report is None else report.run
     left = set() if report is None else {item.path for item in report.left}
+    units = [file for group in drafted.plan.groups for file in group.files if file.facts.path not in left]
+    gone = {facts.path for unit in units for facts in (unit.facts, *(item.facts for item in unit.companions))}
+    # Half of a shot goes with the other half, whose group may be another one.
     going = {
-        group.keep
-        for group in drafted.plan.groups
-        if any(file.facts.path not in left for file in group.files)
+        key
+        for key, (group, decision) in drafted.decided.items()
+        if decision.kind == SET_ASIDE and any(photo.path in gone for photo in group.photos)
     }
     found.answer(
         {
-            key: run if decision.kind == SET_ASIDE and decision.keep in going else ""
+            key: run if key in going else ""
             for key, (_, decision) in drafted.decided.items()
-            if decision.kind != SET_ASIDE or decision.keep in going or decision.stay or decision.others
+            if decision.kind != SET_ASIDE or key in going or decision.stay or decision.others
         }
     )
     contents = frozenset(sha for shas in (*said.different, *said.keep_all) for sha in shas)

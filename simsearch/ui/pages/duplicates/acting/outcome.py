@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from simsearch.dedup.acts.records import ActReport, Left
+from simsearch.report.duplicates.acts import holding
 from simsearch.report.duplicates.words import counted
 from simsearch.report.names import visible
 from simsearch.ui import look
@@ -77,7 +76,7 @@ def _tell_done(lib: Library, found: Found | None, session: Session, done: Done) 
                     width="stretch",
                 )
                 undo_button(lib, found, session, report.run, key="duplicates.undo.last")
-            for folder in filter(os.path.isdir, report.trash):
+            for folder in holding(report.trash):
                 st.markdown(look.plain(f"They lie in {folder}"))
             _left(report.left)
         if done.verdicts:
