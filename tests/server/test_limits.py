@@ -176,7 +176,8 @@ def test_only_so_many_pictures_and_hits(client: httpx.Client) -> None:
     assert "16 pictures" in refused(many, 422, "invalid")
     data = jpeg(picture(1))
     files = [("image", (f"{n}.jpg", data)) for n in range(17)]
-    assert "16" in refused(client.post("/v1/query", files=files), 400, "malformed")
+    assert "16" in refused(client.post("/v1/query", files=files), 422, "invalid")
+    assert "17" in refused(client.post("/v1/query", files=[*files, files[0]]), 400, "malformed")
     assert "1000" in refused(client.post("/v1/query/indexed", json={**ASKED, "k": 1001}), 422, "invalid")
 
 
@@ -230,7 +231,9 @@ def part(name: str, data: bytes = b"x", file: str | None = "x.jpg") -> bytes:
         (part("image", jpeg(picture(9))[:900]) + b"--x--\r\n", 422, "invalid"),
         (part("other") + b"--x--\r\n", 400, "malformed"),
         (part("image", file=None) + b"--x--\r\n", 400, "malformed"),
-        (part("options", b"{}") + b"--x--\r\n", 400, "malformed"),
+        (part("options", b"{}") + b"--x--\r\n", 422, "invalid"),
+        (part("options", b"{\xff") + b"--x--\r\n", 422, "invalid"),
+        (part("options", b" " * ((1 << 20) + 1)) + b"--x--\r\n", 413, "too_large"),
         (part("options", b"{", None) + b"--x--\r\n", 422, "invalid"),
         (part("options", b'{"plus": [{"id": 99}]}', None) + b"--x--\r\n", 404, "not_found"),
         (part("options", b"{}", None) * 3 + b"--x--\r\n", 400, "malformed"),

@@ -64,7 +64,10 @@ def answers(searcher: Searcher, questions: Sequence[Question]) -> list[Answer]:
     try:
         seen = look_up(searcher.index, named)
     except SimsearchError as exc:
-        return [exc for _ in questions]
+        if len(questions) == 1:
+            return [exc]
+        # A damaged photo that one asks for is no reason to refuse the others.
+        return [answer for question in questions for answer in answers(searcher, [question])]
     found: list[Answer | None] = [None] * len(questions)
     groups: dict[Wanted, list[_Asked]] = {}
     for number, question in enumerate(questions):
@@ -148,7 +151,9 @@ def _ranked(index: Index, wanted: Wanted, group: Sequence[_Asked]) -> list[Answe
         vectors = np.stack([asked.vector for asked in group])
         ranked = index.rank(vectors, replace(wanted, own=tuple(asked.own for asked in group)))
     except SimsearchError as exc:
-        return [exc for _ in group]
+        if len(group) == 1:
+            return [exc]
+        return [answer for asked in group for answer in _ranked(index, wanted, [asked])]
     return [
         QueryResult(asked.question.label, page_of(hits, asked.question.options))
         for asked, hits in zip(group, ranked, strict=True)

@@ -17,6 +17,7 @@ from simsearch.errors import SimsearchError
 from simsearch.http.config import ServerConfig
 from simsearch.http.decoding import Decoders
 from simsearch.http.receiving import PrivateFolder
+from simsearch.media.sources.stores.remote import STOP
 from simsearch.records import QueryResult
 from simsearch.server.answering.batching import Batcher
 from simsearch.server.answering.library import Asked, Framed, Library, Opened, Vector
@@ -57,6 +58,9 @@ class Service:
         self.metrics.watch_running(lambda: self.standing.running)
         self._reading = anyio.CapacityLimiter(READERS)
         self._decoding = anyio.CapacityLimiter(config.workers)
+        # Of their own: a store that hangs while thumbnails are made of its photos holds up no query.
+        self._showing = anyio.CapacityLimiter(config.workers)
+        self._ended = threading.Event()
 
     def start(self) -> None:
         """Load the network beside what is answered already, where that is wanted."""
@@ -64,7 +68,8 @@ class Service:
             threading.Thread(target=self._load, name="simsearch-warm", daemon=True).start()
 
     def close(self) -> None:
-        """End threads and decoding processes, remove what is left of pictures, close the index."""
+        """End threads, fetches and decoding processes, remove what is left of pictures, close the index."""
+        self._ended.set()
         self._network.close(CLOSING_S)
         self._search.close(CLOSING_S)
         self.decoding.decoders.close()
@@ -72,14 +77,18 @@ class Service:
         self.library.close()
 
     async def look(self, read: Callable[[Opened], T], *, decodes: bool = False) -> T:
-        """What `read` finds in the index, in a thread; in one of those that decode, where it does.
+        """What `read` finds in the index, in a thread; in one of those for what is shown, where it decodes.
 
         Raises SimsearchError.
         """
-        limiter = self._decoding if decodes else self._reading
-        return await anyio.to_thread.run_sync(
-            lambda: read(self.library.current()), limiter=limiter, abandon_on_cancel=True
-        )
+
+        def found() -> T:
+            # A fetch that nobody waits for any more would keep the process from ending.
+            STOP.set(self._ended)
+            return read(self.library.current())
+
+        limiter = self._showing if decodes else self._reading
+        return await anyio.to_thread.run_sync(found, limiter=limiter, abandon_on_cancel=True)
 
     async def decode(self, part: UploadFile, opened: Opened) -> Sent:
         """A picture that was sent, decoded. Raises Refusal."""
