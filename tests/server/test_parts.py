@@ -60,6 +60,25 @@ def test_no_more_than_so_many_at_once_and_all_are_answered_at_the_end() -> None:
     assert max(map(len, work.batches)) <= 2
 
 
+def test_only_those_of_a_kind_are_answered_at_once_and_the_oldest_first() -> None:
+    work, sizes = Slow(), list[int]()
+    batcher = Batcher[int, int]("test", work, 3, sizes.append, lambda number: number % 10)
+    first = batcher.submit(1)
+    assert work.began.acquire(timeout=30)
+    later = {number: batcher.submit(number) for number in (12, 23, 32, 41, 52, 62, 72, 13)}
+    work.go.release()
+    assert first.result(30) == 10
+    assert work.began.acquire(timeout=30)
+    # Those of the other kinds still wait while it works on 12, 32 and 52.
+    assert batcher.waiting == 5
+    assert later[41].cancel()
+    work.go.release(9)
+    batcher.close(30)
+    assert [later[number].result(0) for number in (12, 23, 32, 52)] == [120, 230, 320, 520]
+    assert work.batches == [[1], [12, 32, 52], [23, 13], [62, 72]]
+    assert sizes == [1, 3, 2, 2]
+
+
 def test_work_that_breaks_is_the_error_of_all_and_the_next_are_answered() -> None:
     def work(items: Sequence[int]) -> Sequence[int]:
         return [1 // item for item in items]

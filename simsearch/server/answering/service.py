@@ -51,7 +51,11 @@ class Service:
             "simsearch-network", self.library.embed, config.batch, counted("network")
         )
         self._search = Batcher[Asked, QueryResult](
-            "simsearch-search", self.library.answer, config.batch, counted("search")
+            "simsearch-search",
+            self.library.answer,
+            config.batch,
+            counted("search"),
+            lambda asked: (asked.spec, asked.question.options),
         )
         self.metrics.watch("network", lambda: self._network.waiting)
         self.metrics.watch("search", lambda: self._search.waiting)

@@ -152,6 +152,8 @@ class Store:
                     yield entry_of(name, {**told, "size": told["Size"]})
             if not page.get("IsTruncated"):
                 return
+            if not page.get("NextContinuationToken"):
+                raise Failure("its listing stops in the middle")
             wanted["ContinuationToken"] = page["NextContinuationToken"]
 
     def _linked(self, url: bytes) -> Iterator[Entry]:
@@ -213,6 +215,7 @@ class Store:
                     beat.last = time.monotonic()
                     found = sync(self._fs.loop, watched, begin, beat, slow, stop)
             except TooMuch:
+                self._health.answered(url)
                 raise
             except Exception as exc:
                 # Each library raises its own; all of them become words here.
