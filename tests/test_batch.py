@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from simsearch.engine.queries.filters import PhotoFilter
 from simsearch.engine.queries.options import QueryOptions
 from simsearch.engine.ranking import GROUP, Wanted
 from simsearch.engine.search import Searcher
-from simsearch.errors import NotIndexed, QueryInvalid, SimsearchError
+from simsearch.errors import IndexDamaged, NotIndexed, QueryInvalid, SimsearchError
 from simsearch.records import QueryResult
 
 DIM = 16
@@ -129,6 +130,31 @@ def test_what_one_asks_wrongly_is_the_error_of_that_one(index: Path) -> None:
             assert isinstance(answer, kind or QueryResult)
         assert answers(searcher, []) == []
         assert look_up(searcher.index, []) == {}
+
+
+def test_a_damaged_vector_is_the_error_of_who_asks_for_it_alone(index: Path, tmp_path: Path) -> None:
+    home = shutil.copytree(index, tmp_path / "index")
+    with Index.open(home) as opened:
+        every = [photo.id for photo in opened.photos()]
+        vectors = opened.vectors(every)
+    # Of the photos that are least like the damaged one and most like it.
+    bad = every[0]
+    order = [every[place] for place in np.argsort(vectors @ vectors[0])]
+    far, near = order[0], order[-2]
+    with (home / "segments" / "000001.seg").open("r+b") as segment:
+        segment.seek(4096)
+        segment.write(bytes(4))
+    with Searcher(home) as searcher:
+        [alone] = answers(searcher, [one_like(far)])
+        assert len(found(alone)) == 1
+        for other in (bad, near):
+            damaged, sound = answers(searcher, [one_like(other), one_like(far)])
+            assert isinstance(damaged, IndexDamaged)
+            assert sound == alone
+
+
+def one_like(number: int) -> Question:
+    return Question("x", (Example(Stored(id=number)),), (), QueryOptions(k=1))
 
 
 def test_by_its_bytes_a_picture_finds_itself(index: Path) -> None:

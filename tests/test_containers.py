@@ -135,7 +135,9 @@ def test_serve_reads_the_index_and_its_token_and_writes_neither() -> None:
     for one in OURS.values():
         assert one["read_only"] is True
         assert one["cap_drop"] == ["ALL"]
-        assert one["environment"]["TMPDIR"] == one["tmpfs"][0].partition(":")[0]
+        place, _, options = one["tmpfs"][0].partition(":")
+        assert one["environment"]["TMPDIR"] == place
+        assert ("size=1g" in options.split(","), one["mem_limit"]) == (True, "${SIMSEARCH_MEMORY:-4g}")
     assert {volume.partition(":")[0] for one in OTHERS.values() for volume in one["volumes"]} == set(OTHERS)
     named = {
         volume.partition(":")[0]

@@ -17,6 +17,7 @@ from simsearch.engine.maintenance.remove import remove
 from simsearch.engine.maintenance.view import rebuild
 from simsearch.engine.ranking import Wanted
 from simsearch.engine.search import QueryOptions, Searcher
+from simsearch.views.exact import ExactView
 from simsearch.views.faiss_view import FaissView, HnswView, IvfView
 from simsearch.views.training import even_places, learn_transform
 from simsearch.views.tuning import RERANKED
@@ -31,6 +32,27 @@ def made() -> Made:
 def view(request: pytest.FixtureRequest, made: Made) -> FaissView:
     kind: type[FaissView] = request.param
     return kind.build(made.blocks, ROWS, recall=0.99)
+
+
+def test_few_queries_are_compared_with_every_row_on_one_thread(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    search, before = faiss.knn, faiss.omp_get_max_threads()
+
+    def seen(queries: np.ndarray, *rows: object, **how: object) -> object:
+        asked.append((len(queries), faiss.omp_get_max_threads()))
+        return search(queries, *rows, **how)
+
+    monkeypatch.setattr(faiss, "knn", seen)
+    faiss.omp_set_num_threads(2)
+    try:
+        for count in (1, 64, 65):
+            ExactView(made.blocks).search(np.ones((count, DIM), dtype=np.float32), 3)
+        assert set(asked) == {(1, 1), (64, 1), (65, 2)}
+        assert faiss.omp_get_max_threads() == 2
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def test_a_view_finds_what_it_promises_on_rows_it_has_not_seen(view: FaissView, made: Made) -> None:

@@ -13,6 +13,8 @@ from simsearch.http.receiving import UploadRefused
 RETRY_S = 1
 """After so many seconds it is worth to ask again where the server was full."""
 
+FULL = "The server is full. Ask again in a moment."
+
 CODES = {
     400: "malformed",
     401: "token_wanted",

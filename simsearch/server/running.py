@@ -155,10 +155,11 @@ def _run(
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=math.ceil(config.timeout),
     )
-    # uvicorn hands the signal that ended it on, which would end this process with another status.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
     server = Server(options)
+    # Those that come before it listens to them itself, and the one that ended it, which uvicorn hands on:
+    # that would end this process with another status.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.handle_exit)
     server.run(sockets=[listening])
     if not server.started:
         raise SimsearchError("The server did not start; the lines above say why.")

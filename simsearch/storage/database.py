@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +64,15 @@ class Database:
         self._uri = f"{path.absolute().as_uri()}?mode={mode}"
         self._inode = _inode(path)
         self._engine = sa.create_engine(
-            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=4, max_overflow=60
+            "sqlite://",
+            creator=partial(_connected, self._uri, self.immutable),
+            poolclass=QueuePool,
+            pool_size=4,
+            max_overflow=60,
         )
+        # An engine is a circle of references: a database that nobody has any more, and whose file may be
+        # deleted, would stay open until Python looks for circles.
+        weakref.finalize(self, self._engine.dispose).atexit = False
 
         @event.listens_for(self._engine, "begin")
         def begin(connection: sa.Connection) -> None:
@@ -143,12 +152,7 @@ class Database:
         return _inode(self.path) in (None, self._inode)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
-        )
-        if not self.immutable:
-            connection.execute("PRAGMA synchronous=FULL")
-        return connection
+        return _connected(self._uri, self.immutable)
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -178,6 +182,15 @@ class Database:
             f"SQLite cannot use {self.path}: {error} ({name or type(error).__name__}). "
             "What was committed before is safe; check permissions and free space, then run the command again."
         )
+
+
+def _connected(uri: str, immutable: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+    )
+    if not immutable:
+        connection.execute("PRAGMA synchronous=FULL")
+    return connection
 
 
 def _inode(path: Path) -> int | None:

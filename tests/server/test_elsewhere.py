@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +19,17 @@ from server.ground import LITE0, served
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder, and pages of what is in it."""
+    """Serves a folder, and pages of what is in it; while it `hangs` it answers nobody."""
+
+    hangs = threading.Event()
+    freed = threading.Event()
+    asked = threading.Semaphore(0)
+
+    def do_HEAD(self) -> None:
+        if self.hangs.is_set():
+            self.asked.release()
+            self.freed.wait(600)
+        super().do_HEAD()
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -63,6 +75,43 @@ def test_a_photo_elsewhere_is_asked_for_by_its_path(kind: str, shots: Path, web:
         for path in (f"{root}/none.png", f"{root}/../shots/none.png", "http://me:secret@127.0.0.1/a.png"):
             refused = client.post("/v1/query/indexed", json={"plus": [{"path": path}]})
             assert (refused.status_code, refused.json()["error"]) == (404, "not_found")
+
+
+@pytest.fixture
+def hanging(web: str, tmp_path: Path) -> Iterator[Path]:
+    """An index of the web server, which hangs from now on."""
+    done = simsearch("index", web, "-i", tmp_path / "index", "--model", LITE0, "-q")
+    assert done.returncode == 0, done.stderr
+    Quiet.freed.clear()
+    Quiet.hangs.set()
+    yield tmp_path / "index"
+    Quiet.hangs.clear()
+    Quiet.freed.set()
+
+
+def test_thumbnails_from_a_store_that_hangs_hold_up_no_query(hanging: Path, shots: Path) -> None:
+    with (
+        served("-i", hanging, "--workers", "1", SIMSEARCH_SOURCE_TIMEOUT="600") as server,
+        server.client() as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        small = threads.submit(client.get, "/v1/photos/1/thumbnail")
+        assert Quiet.asked.acquire(timeout=60)
+        sent = client.post("/v1/query", files={"image": (shots / "coffee.png").read_bytes()})
+        assert (sent.status_code, small.done()) == (200, False)
+        Quiet.freed.set()
+        assert small.result().status_code == 200
+
+
+def test_a_fetch_that_nobody_waits_for_does_not_keep_it_from_ending(hanging: Path) -> None:
+    with served("-i", hanging, "--timeout", "1", SIMSEARCH_SOURCE_TIMEOUT="600") as server:
+        with server.client() as client:
+            late = client.get("/v1/photos/1/thumbnail")
+            assert (late.status_code, late.json()["error"]) == (504, "out_of_time")
+        server.child.send_signal(signal.SIGTERM)
+        # Well before the fetch would be given up.
+        assert server.child.communicate(timeout=120) == ("", "")
+        assert server.child.returncode == 0
 
 
 def asked(client: httpx.Client, **wish: object) -> list[dict[str, list[dict[str, object]]]]:

@@ -176,7 +176,8 @@ def test_only_so_many_pictures_and_hits(client: httpx.Client) -> None:
     assert "16 pictures" in refused(many, 422, "invalid")
     data = jpeg(picture(1))
     files = [("image", (f"{n}.jpg", data)) for n in range(17)]
-    assert "16" in refused(client.post("/v1/query", files=files), 400, "malformed")
+    assert "16" in refused(client.post("/v1/query", files=files), 422, "invalid")
+    assert "17" in refused(client.post("/v1/query", files=[*files, files[0]]), 400, "malformed")
     assert "1000" in refused(client.post("/v1/query/indexed", json={**ASKED, "k": 1001}), 422, "invalid")
 
 
@@ -230,7 +231,9 @@ def part(name: str, data: bytes = b"x", file: str | None = "x.jpg") -> bytes:
         (part("image", jpeg(picture(9))[:900]) + b"--x--\r\n", 422, "invalid"),
         (part("other") + b"--x--\r\n", 400, "malformed"),
         (part("image", file=None) + b"--x--\r\n", 400, "malformed"),
-        (part("options", b"{}") + b"--x--\r\n", 400, "malformed"),
+        (part("options", b"{}") + b"--x--\r\n", 422, "invalid"),
+        (part("options", b"{\xff") + b"--x--\r\n", 422, "invalid"),
+        (part("options", b" " * ((1 << 20) + 1)) + b"--x--\r\n", 413, "too_large"),
         (part("options", b"{", None) + b"--x--\r\n", 422, "invalid"),
         (part("options", b'{"plus": [{"id": 99}]}', None) + b"--x--\r\n", 404, "not_found"),
         (part("options", b"{}", None) * 3 + b"--x--\r\n", 400, "malformed"),
@@ -405,6 +408,25 @@ def test_a_signal_ends_it_once_what_was_taken_in_is_answered(sign: signal.Signal
         assert idle.recv(1) == b""
 
 
+def test_a_signal_that_comes_while_it_begins_is_not_lost(small: Path) -> None:
+    # Sent by the process to itself after its own preparations and before uvicorn's.
+    code = (
+        "import signal, sys, uvicorn; from simsearch.http.config import ServerConfig; "
+        "from simsearch.server.running import serve; begin = uvicorn.Server.run; "
+        "uvicorn.Server.run = lambda *a, **k: (signal.raise_signal(signal.SIGTERM), begin(*a, **k)); "
+        "sys.exit(serve(ServerConfig(index=sys.argv[1], port=0)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(small)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def _refuses(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
@@ -508,8 +530,20 @@ def test_an_index_that_goes_is_503_and_another_in_its_place_is_opened(tmp_path: 
         shutil.move(tmp_path / "away", place)
         assert client.get("/readyz").status_code == 200
         assert client.get("/v1/index").json()["photos"] == 3
+        if sys.platform == "linux":
+            # Nothing keeps the room of the one that was deleted.
+            assert not any("index.db" in path and path.endswith(" (deleted)") for path in opened_by(server))
         server.child.send_signal(signal.SIGTERM)
         assert server.child.communicate(timeout=300)[1] == ""
+
+
+def opened_by(server: Server) -> list[str]:
+    """The files that a server has open."""
+    found = []
+    for link in Path(f"/proc/{server.child.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(link))
+    return found
 
 
 def test_an_index_of_another_network_in_its_place(small: Path, tmp_path: Path) -> None:

@@ -72,6 +72,15 @@ def test_a_new_picture_that_is_sent(client: httpx.Client, collection: Collection
     assert "coffee" in found["hits"][0]["path"]
 
 
+def test_options_may_come_as_a_file(client: httpx.Client, collection: Collection) -> None:
+    data = (collection[0] / "originals" / "coffee.png").read_bytes()
+    # What a browser makes of form.append("options", new Blob([...], {type: "application/json"})).
+    files = {"image": data, "options": ("blob", b'{"k": 3}', "application/json")}
+    answer = client.post("/v1/query", files=files)
+    assert answer.status_code == 200, answer.text
+    assert ids(answer.json()) == ids(sent(client, data, k=3))
+
+
 def test_a_picture_that_is_indexed_finds_itself_when_it_is_sent(
     client: httpx.Client, collection: Collection
 ) -> None:

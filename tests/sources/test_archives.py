@@ -21,6 +21,7 @@ from conftest import age, simsearch
 from simsearch import Index, index_folder
 from simsearch.engine.indexing import IndexingConfig
 from simsearch.errors import PhotoUnreadable, RootMissing, SourceUnreachable
+from simsearch.media.sources.archives import members
 from simsearch.media.sources.archives.members import open_archive
 from simsearch.media.sources.held import read_file
 from simsearch.models.choice import ModelChoice
@@ -185,6 +186,32 @@ def test_an_archive_that_breaks_loses_nothing(name: str, broken: str, tmp_path: 
     assert rows(tmp_path / "index") == before
 
 
+def test_a_tar_that_was_cut_between_two_members_loses_nothing(tmp_path: Path) -> None:
+    archive = put_tar(tmp_path / "p.tar", PHOTOS)
+    index_folder(archive, tmp_path / "index", CONFIG)
+    with tarfile.open(archive) as tar:
+        third = tar.getmembers()[2].offset
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:third])
+    with pytest.raises(RootMissing, match=r"no archive that can be read: it is cut.*nothing was forgotten"):
+        index_folder((), tmp_path / "index", IndexingConfig(prune=True, yes=True))
+    assert len(rows(tmp_path / "index")) == 4
+    # One block of zeros is enough of an end: whoever wrote it had come there.
+    archive.write_bytes(whole[:third] + bytes(512))
+    assert index_folder((), tmp_path / "index", CONFIG).gone == 2
+
+
+def test_a_folder_in_the_place_of_an_archive(tmp_path: Path) -> None:
+    archive = put_zip(tmp_path / "p.zip", PHOTOS)
+    index_folder(archive, tmp_path / "index", CONFIG)
+    archive.unlink()
+    archive.mkdir()
+    (archive / "b.jpg").write_bytes(PHOTOS["b.jpg"])
+    report = index_folder((), tmp_path / "index", IndexingConfig(prune=True, yes=True))
+    assert (report.gone, report.removed, report.embedded) == (3, 3, 0)
+    assert set(rows(tmp_path / "index")) == {"b.jpg"}
+
+
 def test_an_emptied_archive_is_no_deletion(tmp_path: Path) -> None:
     archive = put_zip(tmp_path / "p.zip", PHOTOS)
     index_folder(archive, tmp_path / "index", CONFIG)
@@ -287,6 +314,18 @@ def test_a_zip_bomb_costs_nothing(declared: int, tmp_path: Path) -> None:
         with pytest.raises(PhotoUnreadable):
             read_file(bytes(archive) + b"/b.jpg", 1 << 30)
     assert time.process_time() - started < 5
+
+
+def test_a_zip_of_too_many_members_is_refused_before_any_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = put_zip(tmp_path / "p.zip", PHOTOS)
+    monkeypatch.setattr(members, "MEMBERS", 4)
+    assert len(open_archive(archive, bytes(archive), FileStat(0, 0, 0, 0)).entries()) == 4
+    monkeypatch.setattr(members, "MEMBERS", 3)
+    monkeypatch.setattr(zipfile, "ZipInfo", lambda *_, **__: pytest.fail("a record of a member was made"))
+    with pytest.raises(SourceUnreachable, match="has more than 3 members"):
+        open_archive(archive, bytes(archive), FileStat(0, 0, 0, 0))
 
 
 def test_a_packed_tar_that_is_a_bomb_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ import pytest
 from conftest import simsearch
 
 from simsearch import Index
+from simsearch.errors import SourceUnreachable
+from simsearch.media.sources.stores.remote import Store
 from sources.ground import MODEL, S3, jpeg, patient, spools
 from sources.test_archives import PHOTOS, put_tar, put_zip, rows
 
@@ -134,6 +136,18 @@ def test_many_objects_are_listed_in_pages(bucket: Bucket) -> None:
         bucket.put(f"{number:04d}.txt", b"x")
     told = bucket.index_(f"s3://{bucket.name}")
     assert counts(told, "scanned", "added", "ignored") == (1101, 1, 1100)
+
+
+def test_a_page_that_says_there_is_more_and_not_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def page(*_: object, **__: object) -> dict[str, Any]:
+        return {"IsTruncated": True, "Contents": [{"Key": "p/a.jpg", "Size": 3, "ETag": '"x"'}]}
+
+    store = Store("s3")
+    monkeypatch.setattr(store._fs, "_call_s3", page)
+    listing = store.listing(b"s3://bucket/p")
+    assert next(listing).relpath == b"a.jpg"
+    with pytest.raises(SourceUnreachable, match="cannot be listed: its listing stops in the middle"):
+        next(listing)
 
 
 def test_what_is_not_there_is_an_error(bucket: Bucket) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made import made_index
@@ -53,3 +56,32 @@ def test_commits_do_not_have_it_asked_again_and_a_new_view_does(
         monkeypatch.setattr(snapshot, "load_view", load)
         rebuild(folder, view="ivf", recall=0.9)
         assert ask(index) == "ivf"
+
+
+def test_one_alone_waits_for_a_server_that_hangs_when_it_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = made_index(tmp_path)
+    rebuild(folder, view="ivf", recall=0.9)
+    load, asked, freed = snapshot.load_view, threading.Event(), threading.Event()
+
+    def fails(*_: object) -> None:
+        raise ViewUnavailable("It does not answer.")
+
+    def hangs(*named: Any) -> object:
+        monkeypatch.setattr(newest, "AGAIN_S", 60)
+        asked.set()
+        assert freed.wait(60)
+        return load(*named)
+
+    monkeypatch.setattr(snapshot, "load_view", fails)
+    with Index.open(folder) as index, ThreadPoolExecutor(1) as threads:
+        assert index.info().view.kind == "exact"
+        monkeypatch.setattr(snapshot, "load_view", hangs)
+        monkeypatch.setattr(newest, "AGAIN_S", 0)
+        first = threads.submit(index.info)
+        assert asked.wait(60)
+        assert index.info().view.kind == "exact"
+        assert not first.done()
+        freed.set()
+        assert first.result().view.kind == index.info().view.kind == "ivf"

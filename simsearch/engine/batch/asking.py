@@ -14,7 +14,7 @@ from simsearch.engine.queries.examples import Example, Seen, rocchio
 from simsearch.engine.queries.options import QueryOptions
 from simsearch.engine.ranking import Wanted, checked_rows
 from simsearch.engine.search import Searcher, page_of, wanted_by
-from simsearch.errors import NotIndexed, SimsearchError
+from simsearch.errors import IndexDamaged, NotIndexed, SimsearchError
 from simsearch.paths import text
 from simsearch.records import QueryResult
 from simsearch.storage import catalog
@@ -64,7 +64,10 @@ def answers(searcher: Searcher, questions: Sequence[Question]) -> list[Answer]:
     try:
         seen = look_up(searcher.index, named)
     except SimsearchError as exc:
-        return [exc for _ in questions]
+        if len(questions) == 1 or not isinstance(exc, IndexDamaged):
+            return [exc for _ in questions]
+        # A damaged photo that one asks for is no reason to refuse the others.
+        return [answer for question in questions for answer in answers(searcher, [question])]
     found: list[Answer | None] = [None] * len(questions)
     groups: dict[Wanted, list[_Asked]] = {}
     for number, question in enumerate(questions):
@@ -147,7 +150,9 @@ def _ranked(index: Index, wanted: Wanted, group: Sequence[_Asked]) -> list[Answe
         vectors = np.stack([asked.vector for asked in group])
         ranked = index.rank(vectors, replace(wanted, own=tuple(asked.own for asked in group)))
     except SimsearchError as exc:
-        return [exc for _ in group]
+        if len(group) == 1 or not isinstance(exc, IndexDamaged):
+            return [exc for _ in group]
+        return [answer for asked in group for answer in _ranked(index, wanted, [asked])]
     return [
         QueryResult(asked.question.label, page_of(hits, asked.question.options))
         for asked, hits in zip(group, ranked, strict=True)

@@ -136,12 +136,13 @@ class Survey:
         """Row ids of files that were deleted, as far as can be told; the other absent ones are kept.
 
         A file whose disk is not there is not gone: the nearest folder left is then on another device than
-        the file was. Device numbers may change between runs; unchanged files tell which became which.
+        the file was. Device numbers may change between runs; unchanged files tell which became which. What
+        was on none was a member of an archive, in the place of which there is a folder now.
         """
         return [
             absence.file_id
             for absence in self.absent
-            if self.devices.get(absence.device, absence.device) == absence.device_now
+            if not absence.device or self.devices.get(absence.device, absence.device) == absence.device_now
         ]
 
     def _found(self, scope: Scope) -> Iterator[Found]:

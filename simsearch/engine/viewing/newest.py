@@ -43,9 +43,15 @@ class Newest:
         generation = catalog.generation(connection)
         with self._lock:
             known = self._snapshot
-            if known is None or known.generation != generation or self._is_due(known):
+            if known is None or known.generation != generation:
                 return self._renewed(connection, known, self._left_alone(connection, known))
-            return known
+            if not self._is_due(known):
+                return known
+            # One alone asks the server, and all others go on without it: it may hang.
+            self._failed = time.monotonic()
+        asked = Snapshot(connection, self._segments, self._folder, known)
+        with self._lock:
+            return self._kept(asked, known) if self._snapshot is known else asked
 
     def used(self, connection: sa.Connection, use: Callable[[Snapshot], T]) -> T:
         """What `use` makes of the snapshot; of one without a view where the view's server fails meanwhile."""
@@ -72,7 +78,10 @@ class Newest:
     def _renewed(
         self, connection: sa.Connection, known: Snapshot | None, refused: SimsearchError | None = None
     ) -> Snapshot:
-        snapshot = Snapshot(connection, self._segments, self._folder, known, refused)
+        return self._kept(Snapshot(connection, self._segments, self._folder, known, refused), known)
+
+    def _kept(self, snapshot: Snapshot, known: Snapshot | None) -> Snapshot:
+        """Take a snapshot for the newest, and say so once where the server of its view fails."""
         if snapshot.trouble is not None:
             if known is None or snapshot.trouble is not known.trouble:
                 self._failed = time.monotonic()

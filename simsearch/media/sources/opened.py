@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 import weakref
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +35,9 @@ class _Shelf:
 
     held: OrderedDict[bytes, tuple[Archive, FileStat, float]] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    opening: defaultdict[bytes, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    opening: weakref.WeakValueDictionary[bytes, threading.Lock] = field(
+        default_factory=weakref.WeakValueDictionary
+    )
 
     def look_up(self, path: bytes) -> tuple[Archive, FileStat, float] | None:
         with self.lock:
@@ -64,7 +66,7 @@ def archive_at(path: bytes, *, fresh: bool = False) -> Archive:
     Raises SourceUnreachable.
     """
     with _shelf.lock:
-        opening = _shelf.opening[path]
+        opening = _shelf.opening.setdefault(path, threading.Lock())
     with opening:
         known = _shelf.look_up(path)
         if not fresh and known is not None and is_url(path) and time.monotonic() - known[2] < FRESH:

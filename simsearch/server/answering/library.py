@@ -57,7 +57,7 @@ class Library:
         self.folder, self.note = folder, note
         self._lock = threading.Lock()
         self._opened: Opened | None = None
-        self._loaded: Opened | None = None
+        self._is_warm = False
 
     def current(self) -> Opened:
         """The index as it is there now. Raises IndexMissing, FormatUnknown, IndexDamaged, IndexUnwritable."""
@@ -84,14 +84,13 @@ class Library:
 
     def load(self) -> None:
         """Load the network of the index now. Raises SimsearchError."""
-        opened = self.current()
-        opened.searcher.embedder.load()
-        self._loaded = opened
+        self.current().searcher.embedder.load()
+        self._is_warm = True
 
     @property
     def is_warm(self) -> bool:
         """Whether the network was loaded by `load`, or for a picture."""
-        return self._loaded is not None
+        return self._is_warm
 
     def embed(self, pictures: Sequence[Framed]) -> Sequence[Vector | Exception]:
         """The unit vector of each picture, by one pass of the network for all of one index."""
@@ -103,7 +102,7 @@ class Library:
                     np.stack([pictures[place].pixels for place in places])
                 )
                 found.update(zip(places, vectors, strict=True))
-                self._loaded = opened
+                self._is_warm = True
             except SimsearchError as exc:
                 found.update(dict.fromkeys(places, exc))
         return [found[place] for place in range(len(pictures))]

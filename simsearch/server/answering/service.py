@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
-import anyio.to_thread
 from starlette.datastructures import UploadFile
 
 from simsearch.engine.batch.asking import Question
@@ -20,6 +18,7 @@ from simsearch.http.receiving import PrivateFolder
 from simsearch.records import QueryResult
 from simsearch.server.answering.batching import Batcher
 from simsearch.server.answering.library import Asked, Framed, Library, Opened, Vector
+from simsearch.server.answering.turns import Turns
 from simsearch.server.api.sending import Decoding, Sent, decoded
 from simsearch.server.guard.door import Standing
 from simsearch.server.metrics import Metrics
@@ -50,13 +49,21 @@ class Service:
             "simsearch-network", self.library.embed, config.batch, counted("network")
         )
         self._search = Batcher[Asked, QueryResult](
-            "simsearch-search", self.library.answer, config.batch, counted("search")
+            "simsearch-search",
+            self.library.answer,
+            config.batch,
+            counted("search"),
+            lambda asked: (asked.spec, asked.question.options),
         )
         self.metrics.watch("network", lambda: self._network.waiting)
         self.metrics.watch("search", lambda: self._search.waiting)
         self.metrics.watch_running(lambda: self.standing.running)
-        self._reading = anyio.CapacityLimiter(READERS)
-        self._decoding = anyio.CapacityLimiter(config.workers)
+        self._ended = threading.Event()
+        patience = config.timeout / 2
+        self._reading = Turns("simsearch-read", READERS, patience, self._ended)
+        self._decoding = Turns("simsearch-decode", config.workers, patience, self._ended)
+        # Of their own: a store that hangs while thumbnails are made of its photos holds up no query.
+        self._showing = Turns("simsearch-show", config.workers, patience, self._ended)
 
     def start(self) -> None:
         """Load the network beside what is answered already, where that is wanted."""
@@ -64,7 +71,11 @@ class Service:
             threading.Thread(target=self._load, name="simsearch-warm", daemon=True).start()
 
     def close(self) -> None:
-        """End threads and decoding processes, remove what is left of pictures, close the index."""
+        """End threads, fetches and decoding processes, remove what is left of pictures, close the index."""
+        # A fetch that nobody waits for any more would keep the process from ending.
+        self._ended.set()
+        for turns in (self._reading, self._decoding, self._showing):
+            turns.close()
         self._network.close(CLOSING_S)
         self._search.close(CLOSING_S)
         self.decoding.decoders.close()
@@ -72,20 +83,16 @@ class Service:
         self.library.close()
 
     async def look(self, read: Callable[[Opened], T], *, decodes: bool = False) -> T:
-        """What `read` finds in the index, in a thread; in one of those that decode, where it does.
+        """What `read` finds in the index, in a thread; in one of those for what is shown, where it decodes.
 
-        Raises SimsearchError.
+        Raises SimsearchError, Refusal.
         """
-        limiter = self._decoding if decodes else self._reading
-        return await anyio.to_thread.run_sync(
-            lambda: read(self.library.current()), limiter=limiter, abandon_on_cancel=True
-        )
+        turns = self._showing if decodes else self._reading
+        return await turns.take(lambda: read(self.library.current()))
 
     async def decode(self, part: UploadFile, opened: Opened) -> Sent:
         """A picture that was sent, decoded. Raises Refusal."""
-        return await anyio.to_thread.run_sync(
-            decoded, part, opened, self.decoding, limiter=self._decoding, abandon_on_cancel=True
-        )
+        return await self._decoding.take(lambda: decoded(part, opened, self.decoding))
 
     async def embed(self, picture: Framed) -> Vector:
         """Its unit vector, by the next pass of the network. Raises SimsearchError."""

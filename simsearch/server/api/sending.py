@@ -52,7 +52,7 @@ class Form:
 
     images: tuple[UploadFile, ...]
     unlike: tuple[UploadFile, ...]
-    options: str
+    options: str | bytes
     parts: FormData
 
 
@@ -64,7 +64,8 @@ async def form_of(request: Request, most_pictures: int) -> Form:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refusal(415, "Pictures are sent as multipart/form-data, in parts called image.")
     try:
-        parts = await request.form(max_files=most_pictures, max_fields=1, max_part_size=OPTIONS_BYTES)
+        # The options may be a file as well.
+        parts = await request.form(max_files=most_pictures + 1, max_fields=1, max_part_size=OPTIONS_BYTES)
     except Refusal:
         raise
     except HTTPException as exc:
@@ -80,12 +81,12 @@ async def form_of(request: Request, most_pictures: int) -> Form:
 
 def _sorted(parts: FormData) -> Form:
     pictures: dict[str, list[UploadFile]] = {IMAGE: [], UNLIKE: []}
-    options = "{}"
+    options: str | bytes = "{}"
     for name, part in parts.multi_items():
         if name in pictures and isinstance(part, UploadFile):
             pictures[name].append(part)
-        elif name == OPTIONS and isinstance(part, str):
-            options = part
+        elif name == OPTIONS:
+            options = part if isinstance(part, str) else _read(part)
         else:
             raise Refusal(
                 400,
@@ -93,6 +94,13 @@ def _sorted(parts: FormData) -> Form:
                 f"called {IMAGE} and {UNLIKE}, all else as JSON text in the part {OPTIONS}.",
             )
     return Form(tuple(pictures[IMAGE]), tuple(pictures[UNLIKE]), options, parts)
+
+
+def _read(part: UploadFile) -> bytes:
+    """The options where they came as a file: so browsers send a part that has a type of its own."""
+    if (part.size or 0) > OPTIONS_BYTES:
+        raise Refusal(413, f"The part {OPTIONS} may have {OPTIONS_BYTES} bytes at most.")
+    return part.file.read()
 
 
 def decoded(part: UploadFile, opened: Opened, by: Decoding) -> Sent:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from simsearch.http.addresses import host_of, is_loopback, is_same_origin
 from simsearch.http.config import ServerConfig
-from simsearch.server.failures import Refusal, answer_of
+from simsearch.server.failures import FULL, Refusal, answer_of
 from simsearch.server.guard.bodies import GONE, Body
 from simsearch.server.guard.rates import Rates
 from simsearch.server.metrics import Metrics
@@ -125,7 +125,7 @@ class Door:
         if self._standing.stopping:
             raise Refusal(503, "The server is about to end.")
         if self._standing.running >= self._config.concurrency:
-            raise Refusal(503, "The server is full. Ask again in a moment.")
+            raise Refusal(503, FULL)
 
     async def _within_time(self, scope: Scope, body: Body, send: _Sending) -> None:
         counted = scope["path"] not in OPEN

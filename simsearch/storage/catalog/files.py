@@ -140,6 +140,15 @@ def files_below(connection: sa.Connection, root_id: int, below: bytes) -> list[i
     return list(connection.execute(query).scalars())
 
 
+def count_below(connection: sa.Connection, root_id: int) -> int:
+    """How many rows of files a root has."""
+    return int(
+        connection.execute(
+            sa.select(sa.func.count()).select_from(files).where(files.c.root_id == root_id)
+        ).scalar_one()
+    )
+
+
 def file_row(row: dict[str, Any]) -> FileRow:
     """A checked row of the table files as a record."""
     stat = FileStat(row["size"], row["mtime_ns"], row["inode"], row["device"])

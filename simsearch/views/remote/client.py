@@ -75,8 +75,8 @@ class MilvusServer:
     def insert(self, name: str, ids: Ids, rows: Vectors, stamp: int) -> None:
         """Add rows."""
         made = zip(ids.tolist(), rows, strict=True)
+        data = [{KEY: number, VECTOR: row, STAMP: stamp} for number, row in made]
         with self._errors("does not take rows"):
-            data = [{KEY: number, VECTOR: row, STAMP: stamp} for number, row in made]
             self._client.insert(name, data, timeout=BUILD_S)
 
     def delete_past(self, name: str, last_id: int) -> None:

@@ -64,7 +64,7 @@ class Archives:
 
     def _told(self, root: Root, rules: ScanRules, stat: FileStat) -> str:
         with self.database.read() as connection:
-            files = len(catalog.files_below(connection, root.id, b""))
+            files = catalog.count_below(connection, root.id)
         return json.dumps(
             [stat.size, stat.mtime_ns, stat.inode, files, list(rules.exclude), rules.hidden],
             ensure_ascii=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import os
 import struct
@@ -27,10 +28,15 @@ from simsearch.records import FileStat
 MEMBERS = 1_000_000
 """An archive of more members is refused."""
 
+DIRECTORY = 1 << 30
+"""The list of the members of a zip has no more bytes."""
+
 HEADER = 1 << 24
 """Headers of tar members are no longer, whatever they say of themselves."""
 
 _BLOCK = 1 << 20
+# Begins each entry of that list: APPNOTE 4.3.12, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+_LISTED = b"PK\x01\x02"
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BROKEN = (OSError, EOFError, ValueError, RuntimeError, LookupError, struct.error, zlib.error, lzma.LZMAError)
 _BAD = (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, *_BROKEN)
@@ -117,12 +123,19 @@ def open_archive(file: Path, name: bytes, stat: FileStat) -> Archive:
 
 
 def _open_zip(file: Path) -> Archive:
-    archive = zipfile.ZipFile(file)
+    source = _Listed(io.FileIO(file))
+    try:
+        return _zip_of(source, file.stat().st_size)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _zip_of(source: _Listed, size: int) -> Archive:
+    archive = zipfile.ZipFile(source)
     found: dict[bytes, _Member] = {}
     infos = archive.infolist()
-    if len(infos) > MEMBERS:
-        raise TooMuch(f"has more than {MEMBERS:,} members")
-    if sum(info.file_size for info in infos) > RATIO * file.stat().st_size + SLACK:
+    if sum(info.file_size for info in infos) > RATIO * size + SLACK:
         raise TooMuch(f"unpacks to more than {RATIO} times its size")
     for info in infos:
         kind = info.external_attr >> 28 if info.create_system == 3 else 0
@@ -135,8 +148,20 @@ def _open_zip(file: Path) -> Archive:
         name = _plain(os.fsencode(info.filename))
         found[name] = _Member(stat, partial(archive.open, info), _zip_problem(info))
     made = Archive(found)
-    weakref.finalize(made, archive.close)
+    weakref.finalize(made, source.close)
     return made
+
+
+class _Listed(io.BufferedReader):
+    """An open file for zipfile, which reads the list of all members at once and keeps a record of each."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > DIRECTORY:
+            raise TooMuch("has a list of members that is too long")
+        block = super().read(size)
+        if block.startswith(_LISTED) and block.count(_LISTED) > MEMBERS:
+            raise TooMuch(f"has more than {MEMBERS:,} members")
+        return block
 
 
 def _zip_problem(info: zipfile.ZipInfo) -> str | None:
@@ -181,10 +206,13 @@ def _headers(source: IO[bytes]) -> Iterator[tarfile.TarInfo]:
                 raise tarfile.ReadError("it is cut")
             if info.isreg():
                 yield info
-        # At a broken header tarfile just ends, as if no more members followed.
+        # At a broken header, and where a tar was cut between two members, tarfile just ends, as if no more
+        # followed. A tar that is whole ends in zeros:
+        # https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html
         source.seek(archive.offset)
-        if source.read(512).strip(b"\0"):
-            raise tarfile.ReadError("it is broken in the middle")
+        end = source.read(512)
+        if end != bytes(512):
+            raise tarfile.ReadError("it is broken in the middle" if len(end) == 512 else "it is cut")
 
 
 class _Headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -15,10 +16,11 @@ from typing import Any
 
 from simsearch.errors import ExtraMissing, SourceUnreachable
 from simsearch.media.files import FileUnreadable
+from simsearch.media.formats import looks_like_picture
 from simsearch.media.sources.entries import Entry, entry_of
 from simsearch.media.sources.spool import spool
 from simsearch.media.sources.stores.failures import Failure, Health, failure_of
-from simsearch.media.sources.stores.watch import Beat, TooMuch, silence, watched
+from simsearch.media.sources.stores.watch import Beat, Beginning, TooMuch, silence, watched
 from simsearch.media.sources.stores.web import links_below
 from simsearch.paths import relative, text
 
@@ -51,9 +53,12 @@ class Store:
         try:
             return entry_of(b"", self._tried(url, lambda beat: self._fs._info(text(url))))
         except Failure as exc:
-            if exc.missing:
-                return None
-            raise _unreachable(url, exc) from exc
+            if not exc.missing:
+                raise _unreachable(url, exc) from exc
+        if self.web and not url.endswith(b"/") and not looks_like_picture(url):
+            # Some servers have a page of a folder at the address with a slash alone.
+            return self.info(url + b"/")
+        return None
 
     def listing(self, url: bytes) -> Iterator[Entry]:
         """All objects below a folder, by their names below it, in bytewise order; none for a single object.
@@ -103,9 +108,26 @@ class Store:
     def head(self, url: bytes, size: int) -> bytes:
         """The first bytes of an object. Raises FileUnreadable."""
         try:
+            if self.web:
+                return self._beginning(url, size)
             return bytes(self._tried(url, lambda beat: self._fs._cat_file(text(url), start=0, end=size)))
         except Failure as exc:
             raise FileUnreadable(f"cannot be fetched: {exc}", transient=True) from exc
+
+    def _beginning(self, url: bytes, size: int) -> bytes:
+        """The first bytes of a file of a web server; some send all of it though they are asked for these."""
+        target, asked = spool().new(), {"Range": f"bytes=0-{size - 1}"}
+        try:
+            with contextlib.suppress(TooMuch):
+                self._tried(
+                    url,
+                    lambda beat: self._fs._get_file(
+                        text(url), os.fspath(target), size, Beginning(beat, size), headers=asked
+                    ),
+                )
+            return target.read_bytes()[:size]
+        finally:
+            target.unlink(missing_ok=True)
 
     def _pages(self, url: bytes) -> Iterator[Entry]:
         """S3 lists in bytewise order, a thousand at a time, so that memory does not grow with a bucket."""
@@ -130,6 +152,8 @@ class Store:
                     yield entry_of(name, {**told, "size": told["Size"]})
             if not page.get("IsTruncated"):
                 return
+            if not page.get("NextContinuationToken"):
+                raise Failure("its listing stops in the middle")
             wanted["ContinuationToken"] = page["NextContinuationToken"]
 
     def _linked(self, url: bytes) -> Iterator[Entry]:
@@ -191,6 +215,7 @@ class Store:
                     beat.last = time.monotonic()
                     found = sync(self._fs.loop, watched, begin, beat, slow, stop)
             except TooMuch:
+                self._health.answered(url)
                 raise
             except Exception as exc:
                 # Each library raises its own; all of them become words here.

@@ -39,6 +39,23 @@ class Beat:
             raise TooMuch
 
 
+class Beginning:
+    """Ends a fetch by TooMuch as soon as `size` bytes are there, however many were announced."""
+
+    def __init__(self, beat: Beat, size: int) -> None:
+        self._beat, self._size = beat, size
+
+    def relative_update(self, count: int = 1) -> None:
+        """So many more bytes came."""
+        self._beat.relative_update(count)
+        if self._beat.received >= self._size:
+            raise TooMuch
+
+    def set_size(self, _: int | None) -> None:
+        """So many bytes were announced."""
+        self._beat.set_size(None)
+
+
 def silence() -> float:
     """Seconds without a byte after which a fetch is given up: $SIMSEARCH_SOURCE_TIMEOUT, or 20."""
     try:
