@@ -12,6 +12,8 @@ REPORTS ?=
 REPORT = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 # Tests of processes that wait for each other: a second run beside them would make them wait for it.
 APART := $(addprefix tests/,trouble crash fuzz test_processes.py test_pool.py test_places.py test_maintenance.py)
+# Two workers fill two cores; threads of one that wait for the other's only turn in circles.
+PAIR := OMP_NUM_THREADS=1
 # Proofs that wait for a clock, fill a disk or race: nothing else may run meanwhile.
 ALONE := $(addprefix tests/,trouble cluster test_processes.py test_pool.py test_places.py test_maintenance.py)
 FAULTS := $(abspath $(VENV))/.faults.jsonl
@@ -30,7 +32,7 @@ demo: $(VENV)/.demo-installed
 	@echo "Now open $(DEMO)/hits.html and $(DEMO)/copies.html, or ask with a photo of your own: $(BIN)/simsearch query PHOTO -i $(DEMO)/index"
 
 test: lint tools
-	$(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile $(call REPORT,test) $(PYTEST_FLAGS) \
+	$(PAIR) $(BIN)/python -m pytest -m "not proof" -n 2 --dist loadfile $(call REPORT,test) $(PYTEST_FLAGS) \
 		$(addprefix --ignore=,$(APART)) tests
 	$(BIN)/python -m pytest -m "not proof" $(call REPORT,apart) $(PYTEST_FLAGS) $(APART)
 
@@ -45,7 +47,7 @@ lint: $(VENV)/.dev-installed
 # What the proofs counted becomes the table of docs/reliability.md.
 proof: $(VENV)/.dev-installed tools
 	rm -f $(FAULTS)
-	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof -n 2 --dist load $(call REPORT,proof) \
+	$(PAIR) SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof -n 2 --dist load $(call REPORT,proof) \
 		$(PYTEST_FLAGS) $(addprefix --ignore=,$(ALONE)) tests
 	SIMSEARCH_FAULTS=$(FAULTS) $(BIN)/python -m pytest -m proof $(call REPORT,alone) $(PYTEST_FLAGS) $(ALONE)
 	$(BIN)/python -m benchmarks.reliability $(FAULTS)
