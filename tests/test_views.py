@@ -14,7 +14,7 @@ from rows import DIM, ROWS, Made
 from simsearch import Index, SimsearchError
 from simsearch.dedup.graph import knn_graph
 from simsearch.engine.maintenance.remove import remove
-from simsearch.engine.maintenance.view import rebuild
+from simsearch.engine.maintenance.view import rebuild, tend_view
 from simsearch.engine.ranking import Wanted
 from simsearch.engine.search import QueryOptions, Searcher
 from simsearch.views.exact import ExactView
@@ -114,6 +114,23 @@ def test_for_a_recall_of_1_a_view_searches_as_hard_as_it_can(made: Made) -> None
     assert view.setting.reranked == RERANKED[-1]
     assert view.setting.nprobe == faiss.downcast_index(view._index.index).nlist
     assert made.recall(view) >= made.recall(IvfView.build(made.blocks, ROWS, recall=0.99))
+
+
+def test_exact_search_that_was_chosen_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simsearch.engine.maintenance.view.EXACT_UP_TO", 1000)
+    _, folder = made_index(tmp_path)
+
+    def after_a_run() -> str:
+        with Index.open(folder) as index:
+            tend_view(index, lambda line: None)
+            return index.info().view.kind
+
+    assert after_a_run() == "ivf"
+    for options in ({"view": "exact"}, {"recall": 1.0}):
+        assert rebuild(folder, **options).kind == "exact"  # type: ignore[arg-type]
+        assert after_a_run() == "exact"
+        assert rebuild(folder, recall=0.9).kind == "ivf"
+        assert after_a_run() == "ivf"
 
 
 def test_main_directions_are_those_of_the_covariance(made: Made) -> None:

@@ -23,6 +23,7 @@ EXACT_UP_TO = 20_000
 """Among so many vectors every one is compared."""
 
 CENTER = "center"
+EXACT = "exact"
 CENTRED_FROM = 200
 """So many candidates by plain vectors hold the best by centred ones: on Corel-1000 all of 50 did."""
 

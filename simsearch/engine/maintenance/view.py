@@ -14,7 +14,7 @@ import numpy as np
 from simsearch.engine.calibration.pairs import tend_rarity
 from simsearch.engine.create import open_for_writing
 from simsearch.engine.index import Index
-from simsearch.engine.snapshot import CENTER, EXACT_UP_TO, Snapshot, blocks_of, table_blocks
+from simsearch.engine.snapshot import CENTER, EXACT, EXACT_UP_TO, Snapshot, blocks_of, table_blocks
 from simsearch.engine.tiles.setting import tiling_of
 from simsearch.engine.viewing.newest import remedy
 from simsearch.engine.viewing.record import ViewRecord, file_digest, load_view, named_view
@@ -139,7 +139,9 @@ def _tend_at(index: Index, snapshot: Snapshot, note: Note) -> None:
         note("The view is missing or damaged and is built again.")
         build_view(index, Wish.anew(snapshot.named, size), note)
     elif record is None:
-        if size > EXACT_UP_TO:
+        with index.database.read() as connection:
+            is_chosen = EXACT in catalog.read_settings(connection)
+        if size > EXACT_UP_TO and not is_chosen:
             build_view(index, Wish(), note)
     elif size > GROWTH * record.trained_on:
         build_view(index, Wish.of(record), note)
@@ -155,11 +157,11 @@ def build_view(index: Index, wish: Wish, note: Note) -> None:
         photos = catalog.count(connection, "photos")
         tiling = tiling_of(catalog.read_settings(connection))
     each = 1 if tiling is None else 1 + len(tiling)
-    suits_exact = photos * each <= EXACT_UP_TO or wish.recall == 1.0
-    if wish.kind == "exact" or (wish.kind == "auto" and suits_exact):
+    is_chosen = wish.kind == "exact" or (wish.kind == "auto" and wish.recall == 1.0)
+    if is_chosen or (wish.kind == "auto" and photos * each <= EXACT_UP_TO):
         if wish.robust:
             note("Every photo is compared: there is nothing that --robust could make better.")
-        _adopt(index, None, note)
+        _adopt(index, None, note, is_chosen=is_chosen)
         return
     table = _rows(index, after=0)
     note(f"Building the search view of {photos} photos")
@@ -264,9 +266,12 @@ def _save(index: Index, view: FaissView | MilvusView, cover: _Cover, wish: Wish,
     _adopt(index, record, note)
 
 
-def _adopt(index: Index, record: ViewRecord | None, note: Note) -> None:
+def _adopt(index: Index, record: ViewRecord | None, note: Note, *, is_chosen: bool = False) -> None:
     with index.database.write() as connection:
         earlier = named_view(catalog.read_settings(connection))
+        writer.drop_setting(connection, EXACT)
+        if is_chosen:
+            writer.put_settings(connection, {EXACT: "chosen"})
         if record is None:
             writer.drop_setting(connection, "view")
         else:
