@@ -10,9 +10,6 @@ import numpy as np
 
 from simsearch.views.base import Blocks, Ids, Vectors
 
-FEW = 8
-"""So few queries are answered on one thread."""
-
 GROUP = 64
 """So many are compared with rows on one thread: two took 3 to 9 times its CPU on a busy machine."""
 

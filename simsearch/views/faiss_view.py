@@ -14,10 +14,12 @@ import numpy as np
 
 from simsearch.errors import IndexDamaged, SimsearchError
 from simsearch.views.base import Blocks, Ids, Owners, Vectors
-from simsearch.views.exact import FEW, one_thread
+from simsearch.views.exact import one_thread
 from simsearch.views.tuning import RERANKED, Effort, Setting, Trial
 
 MINIMUM_ROWS = 1000
+FEW = 8
+"""Fewer queries are answered on one thread."""
 
 
 def check_rows(kind: str, total: int) -> None:

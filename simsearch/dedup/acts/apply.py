@@ -70,10 +70,9 @@ def apply_plan(index: Index, plan: Plan, *, yes: bool, progress: Progress | None
         with Journal(journal_path(index.path, plan.run)) as journal:
             if journal.history.phase not in ("", "applied"):
                 raise over(index.path, plan.run, journal.history.phase)
-            if journal.history.phase != "applied":
-                check_mounted(plan, places, begun=bool(journal.history.run))
             left: tuple[Left, ...] = ()
             if journal.history.phase != "applied":
+                check_mounted(plan, places, begun=bool(journal.history.run))
                 left = _Applying(index, plan, places, journal, progress).run()
             return report_of(journal.history, left)
 
