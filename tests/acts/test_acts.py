@@ -742,11 +742,16 @@ def test_a_sidecar_of_two_keepers_gets_the_notes_of_one_group_at_a_time(ground: 
     assert b'"5"' in (ground.photos / "a/1.xmp").read_bytes()
 
 
-def test_each_half_of_a_shot_gets_the_notes_of_its_own_copy(ground: Ground) -> None:
-    # darktable and digiKam write a sidecar for each half.
+def put_two_shots(ground: Ground) -> None:
+    """A RAW file and its JPEG in a, and copies of both in b."""
     for place in ("a", "b"):
         ground.put(f"{place}/IMG.CR2", b"raw")
         ground.put(f"{place}/IMG.JPG", b"jpeg")
+
+
+def test_each_half_of_a_shot_gets_the_notes_of_its_own_copy(ground: Ground) -> None:
+    # darktable and digiKam write a sidecar for each half.
+    put_two_shots(ground)
     ground.put("b/IMG.CR2.xmp", XMP % 5)
     ground.put("b/IMG.JPG.xmp", XMP % 4)
     ground.enter("a/IMG.JPG", "b/IMG.JPG", "a/IMG.CR2", "b/IMG.CR2")
@@ -761,9 +766,7 @@ def test_each_half_of_a_shot_gets_the_notes_of_its_own_copy(ground: Ground) -> N
 
 
 def test_notes_of_a_raw_file_that_is_not_indexed_go_to_its_jpegs_sidecar(ground: Ground) -> None:
-    for place in ("a", "b"):
-        ground.put(f"{place}/IMG.CR2", b"raw")
-        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    put_two_shots(ground)
     ground.put("b/IMG.CR2.xmp", XMP % 5)
     ground.enter("a/IMG.JPG", "b/IMG.JPG")
     apply(ground, ground.plan(ground.group("a/IMG.JPG", "b/IMG.JPG"), merge_metadata=True))
@@ -771,9 +774,7 @@ def test_notes_of_a_raw_file_that_is_not_indexed_go_to_its_jpegs_sidecar(ground:
 
 
 def test_a_shot_stays_whole_where_the_sidecar_of_one_half_cannot_be_read(ground: Ground) -> None:
-    for place in ("a", "b"):
-        ground.put(f"{place}/IMG.CR2", b"raw")
-        ground.put(f"{place}/IMG.JPG", b"jpeg")
+    put_two_shots(ground)
     ground.put("b/IMG.CR2.xmp", XMP % 5)
     ground.put("a/IMG.CR2.xmp", b"<!DOCTYPE x>")
     ground.enter("a/IMG.JPG", "b/IMG.JPG", "a/IMG.CR2", "b/IMG.CR2")
