@@ -122,7 +122,7 @@ def test_copies_are_one_embedding_and_one_hit(small_photos: Maker, tmp_path: Pat
     assert [first.path, *first.copies] == [str(folder / n) for n in ("b/0000.jpg", "x.jpg", "y.jpg", "z.jpg")]
     assert len(result.hits) == 2
     [own] = find_similar(folder / "x.jpg", index, k=1)
-    assert own.hits[0].score == pytest.approx(1.0, abs=1e-5)
+    assert own.hits[0].score == pytest.approx(1.0, abs=1e-6)
     assert str(folder / "x.jpg") not in [own.hits[0].path, *own.hits[0].copies]
     [group] = find_duplicates(index).groups
     assert group.level == "bytes"

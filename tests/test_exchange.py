@@ -97,7 +97,7 @@ def test_what_was_exported_comes_in_as_the_same_index(
     assert sorted(one.paths) == sorted(other.paths)
     own = {paths[0]: vector for paths, vector in zip(one.paths, one.vectors, strict=True)}
     for paths, vector in zip(other.paths, other.vectors, strict=True):
-        assert float(vector @ own[paths[0]]) == pytest.approx(1, abs=1e-5)
+        assert float(vector @ own[paths[0]]) == pytest.approx(1, abs=1e-6)
     assert verify(tmp_path / "again", deep=True).ok
     # Nothing is left to do for an ordinary run, nor for the same import.
     assert index_folder((), tmp_path / "again").embedded == 0

@@ -87,7 +87,7 @@ def test_a_picture_that_is_indexed_finds_itself_when_it_is_sent(
     photo = collection[0] / "originals" / "coffee.png"
     [found] = sent(client, photo.read_bytes(), k=3)
     assert found["hits"][0]["path"] == str(photo)
-    assert found["hits"][0]["score"] == pytest.approx(1.0, abs=1e-5)
+    assert found["hits"][0]["score"] == pytest.approx(1.0, abs=1e-6)
     assert ids(indexed(client, {"path": str(photo)}, k=3, include_self=True)) == ids([found])
 
 

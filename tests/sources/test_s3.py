@@ -116,7 +116,7 @@ def test_a_bucket_gives_what_a_folder_and_a_shard_give(bucket: Bucket, tmp_path:
         ids = {photo.sha256: photo.id for photo in one.photos()}
         photos = list(two.photos())
         first = one.vectors([ids[photo.sha256] for photo in photos])
-        np.testing.assert_allclose(first, two.vectors([photo.id for photo in photos]), atol=1e-5)
+        np.testing.assert_allclose(first, two.vectors([photo.id for photo in photos]), atol=1e-6)
     # Each picture is embedded once, wherever else it turns up.
     told = bucket.index_(f"s3://{bucket.name}", f"s3://{bucket.name}/shards/*.zip")
     assert counts(told, "added", "embedded") == (8, 0)
