@@ -172,8 +172,12 @@ def test_a_grid_with_a_wrong_name_makes_no_index(
     assert sorted(made.glob("*")) == before
 
 
-def test_a_grid_tells_a_checkpoint_from_its_model(indexed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_grid_tells_a_checkpoint_from_its_model(
+    indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The checkpoint is the model's own under another name, so that both are the vectors of the index."""
+    # What is imported here is nobody else's.
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     weights = resolve(ModelChoice("efficientnet_lite0")).weights_path
     import_weights(Path(weights), name="own-lite0")
     found = answer(capfd, "-i", indexed, "--grid", "model=own-lite0,efficientnet_lite0")
